@@ -1,4 +1,4 @@
-"""Hold generated/creatify_api against openapi.yaml: regenerate into a temporary folder and compare."""
+"""Hold generated/creatify_api against openapi.yaml: regenerate elsewhere and compare."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def main() -> None:
         names = sorted(_files(fresh) | _files(PACKAGE))
         _, differing, missing = filecmp.cmpfiles(fresh, PACKAGE, names, shallow=False)
     if differing or missing:
-        files = "\n".join(f"  generated/creatify_api/{name}" for name in sorted(differing + missing))
+        files = "\n".join(
+            f"  generated/creatify_api/{name}" for name in sorted(differing + missing)
+        )
         sys.exit(f"generated code is not what openapi.yaml gives:\n{files}\nrepair: make generate")
     print(f"generated/creatify_api is what openapi.yaml gives ({len(names)} files)")
 

@@ -1,0 +1,178 @@
+"""`Creatify` and `AsyncCreatify`: the clients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, Self
+
+import httpx
+
+from creatify import _operations
+from creatify._config import Arguments, CredentialsCallable, resolve, seconds
+from creatify._connection import AsyncConnection, Connection, Transport, default_headers, timeouts
+from creatify._flow import run, run_async
+from creatify._stream import AnyConnection
+from creatify._text_generator import AsyncTextGenerator, TextGenerator
+from creatify._wait import call
+from creatify_api import AuthenticatedClient
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from creatify_api.models import RemainingCredits
+
+
+class _Client(Generic[AnyConnection]):
+    """What both colours share."""
+
+    _connection: AnyConnection
+    _timeout: float | None
+
+    def __repr__(self) -> str:
+        settings = self._connection.settings
+        source = settings.credentials.source
+        return f"<{type(self).__name__} of {settings.base_url}, credentials from {source}>"
+
+    @property
+    def api(self) -> AuthenticatedClient:
+        """The generated client, configured: for any function of `creatify_api.api`.
+
+        Credentials are added as they are to the wrapper's own calls, and errors of the connection
+        are this library's. What the functions return is what the generated code makes of the
+        answer.
+        """
+        return AuthenticatedClient(
+            base_url=self._connection.settings.base_url,
+            token="",
+            prefix="",
+            auth_header_name="X-API-KEY",
+            headers=dict(default_headers("application/json")),
+            timeout=timeouts(self._timeout or _operations.TIMEOUT),
+            httpx_args={"transport": Transport(self._connection)},
+        )
+
+    def with_options(self, *, timeout: float | None = None) -> Self:
+        """A client with other settings over the same connections; this one stays as it is.
+
+        Options that are not given stay too. Closing either closes the connections of both.
+        """
+        copy = object.__new__(type(self))
+        copy._open(self._connection, seconds(timeout, self._timeout))
+        return copy
+
+    def _open(self, connection: AnyConnection, timeout: float | None) -> None:
+        self._connection = connection
+        self._timeout = seconds(timeout, None)
+
+
+class Creatify(_Client[Connection]):
+    """A client that may be shared by threads.
+
+    Credentials are the first of: `api_id` and `api_key`; `credentials`, a callable that gives both
+    and is asked before each request; `profile`, by name; CREATIFY_API_ID and CREATIFY_API_KEY;
+    CREATIFY_API_ID_FILE and CREATIFY_API_KEY_FILE; the profile CREATIFY_PROFILE, else `default`.
+
+    `base_url` (default CREATIFY_BASE_URL, else https://api.creatify.ai); plain http goes to
+    loopback only, unless `allow_http`. `timeout` (seconds) bounds the API's silence in a call: 60
+    by default, and 600 in a create with `sync`, which the client's timeout does not touch.
+    `http_client`, an `httpx.Client`, is used as it is and closed by who made it.
+
+    Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_id: str | None = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        profile: str | None = None,
+        credentials: CredentialsCallable | None = None,
+        timeout: float | None = None,
+        allow_http: bool = False,
+        http_client: httpx.Client | None = None,
+    ) -> None:
+        arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
+        settings = resolve(arguments)
+        http = http_client or httpx.Client(timeout=timeouts(_operations.TIMEOUT))
+        self._open(Connection(settings, http, owned=http_client is None), timeout)
+
+    def _open(self, connection: Connection, timeout: float | None) -> None:
+        super()._open(connection, timeout)
+        self.text_generator = TextGenerator(connection, self._timeout)
+
+    def remaining_credits(self, *, timeout: float | None = None) -> RemainingCredits:
+        """The workspace's credits (spec operation `remaining_credits_retrieve`)."""
+        operation = _operations.remaining_credits(seconds(timeout, self._timeout))
+        return run(call(operation), self._connection.fetch)
+
+    def close(self) -> None:
+        """Close the connections, unless they are a given `http_client`'s."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncCreatify(_Client[AsyncConnection]):
+    """A client for asyncio; it belongs to the event loop that first uses it.
+
+    Credentials are the first of: `api_id` and `api_key`; `credentials`, a callable that gives both
+    and is asked before each request; `profile`, by name; CREATIFY_API_ID and CREATIFY_API_KEY;
+    CREATIFY_API_ID_FILE and CREATIFY_API_KEY_FILE; the profile CREATIFY_PROFILE, else `default`.
+
+    `base_url` (default CREATIFY_BASE_URL, else https://api.creatify.ai); plain http goes to
+    loopback only, unless `allow_http`. `timeout` (seconds) bounds the API's silence in a call: 60
+    by default, and 600 in a create with `sync`, which the client's timeout does not touch.
+    `http_client`, an `httpx.AsyncClient`, is used as it is and closed by who made it.
+
+    Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_id: str | None = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        profile: str | None = None,
+        credentials: CredentialsCallable | None = None,
+        timeout: float | None = None,
+        allow_http: bool = False,
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
+        settings = resolve(arguments)
+        http = http_client or httpx.AsyncClient(timeout=timeouts(_operations.TIMEOUT))
+        self._open(AsyncConnection(settings, http, owned=http_client is None), timeout)
+
+    def _open(self, connection: AsyncConnection, timeout: float | None) -> None:
+        super()._open(connection, timeout)
+        self.text_generator = AsyncTextGenerator(connection, self._timeout)
+
+    async def remaining_credits(self, *, timeout: float | None = None) -> RemainingCredits:
+        """The workspace's credits (spec operation `remaining_credits_retrieve`)."""
+        operation = _operations.remaining_credits(seconds(timeout, self._timeout))
+        return await run_async(call(operation), self._connection.fetch)
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they are a given `http_client`'s."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()

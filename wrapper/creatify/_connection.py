@@ -1,0 +1,220 @@
+"""Where requests leave: credentials are added, the transport's errors get their names.
+
+One class per colour over one `httpx.Client` or `httpx.AsyncClient`. What several steps need stands
+in a flow, `attempts`; retries have their place there.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import aclosing, closing, contextmanager
+from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeAlias, TypeVar
+
+import httpx
+
+from creatify._errors import APIConnectionError, APITimeoutError, ConfigurationError
+from creatify._flow import Flow, Send, run, run_async
+from creatify._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from creatify._config import Settings
+    from creatify._operations import Call
+
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds that a connection may take to be made."""
+_ID_HEADER: Final = "X-API-ID"
+_KEY_HEADER: Final = "X-API-KEY"
+_UNAUTHORIZED: Final = 401
+_USER_AGENT: Final = (
+    f"creatify-client/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
+)
+_NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
+Client = TypeVar("Client", bound=httpx.Client | httpx.AsyncClient)
+Attempts: TypeAlias = Flow[httpx.Request, httpx.Response, httpx.Response]
+
+
+def attempts(request: httpx.Request, settings: Settings) -> Attempts:
+    """One request with all that may have to be sent for it.
+
+    After a 401 it is sent once more if the credentials have changed meanwhile: a 401 costs nothing.
+    Credentials go to the configured origin only.
+    """
+    if _origin(request.url) != _origin(httpx.URL(settings.base_url)):
+        return (yield Send(request))
+    used = settings.credentials.get()
+    response = yield Send(_signed(request, used))
+    if response.status_code == _UNAUTHORIZED:
+        fresh = settings.credentials.reread()
+        if fresh not in {None, used}:
+            response = yield Send(_signed(request, fresh))
+    # Nobody after this sees the request that carries the credentials.
+    response.request = request
+    return response
+
+
+@contextmanager
+def connection_errors(request: httpx.Request) -> Iterator[None]:
+    """Errors of the transport, raised inside, leave as errors of the tree."""
+    try:
+        yield
+    except httpx.RequestError as error:
+        # httpx gives its error the request that carries the credentials.
+        error.request = _unsigned(request)
+        raise _connection_error(error) from error
+
+
+def is_event_stream(response: httpx.Response) -> bool:
+    """Whether an answer is a success and, by its headers, a stream of uncompressed events."""
+    content_type = response.headers.get("content-type", "").lower()
+    plain = response.headers.get("content-encoding", "identity") == "identity"
+    return response.is_success and plain and content_type.startswith("text/event-stream")
+
+
+class _Connection(Generic[Client]):
+    """What both colours share: the settings and the making of requests."""
+
+    def __init__(self, settings: Settings, http: Client, *, owned: bool) -> None:
+        self.settings = settings
+        self._http = http
+        self.owned = owned
+
+    def request(self, call: Call) -> httpx.Request:
+        """The request for a call, without credentials."""
+        return self._http.build_request(
+            call.method,
+            self.settings.base_url + call.path,
+            headers={**default_headers(call.accept), **call.headers},
+            content=call.content,
+            timeout=timeouts(call.timeout),
+        )
+
+
+class Connection(_Connection[httpx.Client]):
+    """Sends from threads."""
+
+    def send(self, request: httpx.Request) -> httpx.Response:
+        """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
+        return run(attempts(request, self.settings), self._attempt)
+
+    def fetch(self, call: Call) -> httpx.Response:
+        """The answer to a call; see `send`."""
+        return self.send(self.request(call))
+
+    def close(self) -> None:
+        """Close the pool, if it was made here."""
+        if self.owned:
+            self._http.close()
+
+    def _attempt(self, request: httpx.Request) -> httpx.Response:
+        with connection_errors(request):
+            response = self._http.send(request, stream=True, follow_redirects=False)
+            if not is_event_stream(response):
+                with closing(response):
+                    response.read()
+        return response
+
+
+class AsyncConnection(_Connection[httpx.AsyncClient]):
+    """Sends from tasks of one event loop."""
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
+        return await run_async(attempts(request, self.settings), self._attempt)
+
+    async def fetch(self, call: Call) -> httpx.Response:
+        """The answer to a call; see `send`."""
+        return await self.send(self.request(call))
+
+    async def close(self) -> None:
+        """Close the pool, if it was made here."""
+        if self.owned:
+            await self._http.aclose()
+
+    async def _attempt(self, request: httpx.Request) -> httpx.Response:
+        with connection_errors(request):
+            response = await self._http.send(request, stream=True, follow_redirects=False)
+            if not is_event_stream(response):
+                async with aclosing(response):
+                    await response.aread()
+        return response
+
+
+class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """The connection as a transport, for the generated functions called through `client.api`."""
+
+    def __init__(self, connection: Connection | AsyncConnection) -> None:
+        self._connection = connection
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send as the wrapper does."""
+        if isinstance(self._connection, AsyncConnection):
+            _wrong_colour("AsyncCreatify", "asyncio and asyncio_detailed")
+        return self._connection.send(request)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send as the wrapper does."""
+        if isinstance(self._connection, Connection):
+            _wrong_colour("Creatify", "sync and sync_detailed")
+        return await self._connection.send(request)
+
+
+def default_headers(accept: str) -> dict[str, str]:
+    """The headers of every request."""
+    return {
+        "Accept": accept,
+        # httpx inflates a compressed body whole, however large it becomes.
+        "Accept-Encoding": "identity",
+        "User-Agent": _USER_AGENT,
+    }
+
+
+def timeouts(seconds: float) -> httpx.Timeout:
+    """`seconds` for the answer's silence, and a bound on the making of a connection."""
+    return httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
+
+
+def _connection_error(error: httpx.RequestError) -> APIConnectionError:
+    sent = not isinstance(error, _NOT_SENT)
+    timed_out = isinstance(error, httpx.TimeoutException)
+    kind = APITimeoutError if timed_out else APIConnectionError
+    what = "gave no answer in time" if timed_out else "gave no whole answer"
+    outcome = "the request may have arrived" if sent else "the request was not sent"
+    where = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
+    detail = str(error) or type(error).__name__
+    return kind(f"{where} {what}: {detail}; {outcome}", request_sent=sent)
+
+
+def _signed(request: httpx.Request, credentials: tuple[str, str]) -> httpx.Request:
+    signed = _unsigned(request)
+    signed.headers[_ID_HEADER], signed.headers[_KEY_HEADER] = credentials
+    return signed
+
+
+def _unsigned(request: httpx.Request) -> httpx.Request:
+    copy = httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        stream=request.stream,
+        extensions=request.extensions,
+    )
+    for name in (_ID_HEADER, _KEY_HEADER):
+        copy.headers.pop(name, None)
+    return copy
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _wrong_colour(client: str, functions: str) -> NoReturn:
+    raise ConfigurationError(f"the api of {client} goes into the generated functions {functions}")

@@ -1,0 +1,235 @@
+"""Every error that this library raises.
+
+    CreatifyError
+    ├── ConfigurationError          settings are missing or wrong
+    ├── InvalidRequestError         the request is wrong; nothing was sent (also a ValueError)
+    ├── APIConnectionError          .request_sent: False = provably never reached the API
+    │   └── APITimeoutError         also a TimeoutError
+    ├── APIStatusError              .status_code, .message, .body, .headers, .request_id
+    │   ├── BadRequestError             400
+    │   ├── AuthenticationError         401
+    │   ├── InsufficientCreditsError    402
+    │   ├── PermissionDeniedError       403
+    │   ├── NotFoundError               404
+    │   ├── ConflictError               409
+    │   ├── UnprocessableEntityError    422
+    │   ├── RateLimitError              429, .retry_after
+    │   └── InternalServerError         500 and above
+    ├── OutcomeUnknownError         a paid call that may have been made: .request, .started_at,
+    │                               .candidates
+    ├── ResponseDecodeError         .payload is the whole body as received, .path where it differs
+    ├── StreamError                 .partial_text, .chunks_received
+    │   ├── StreamInterruptedError  the connection ended before the generation did
+    │   ├── StreamIdleError         also a TimeoutError
+    │   └── StreamEventError        the API sent an error inside the stream: .code, .message
+    ├── TaskFailedError             .task, .reason
+    └── WaitTimeoutError            also a TimeoutError: .task (last seen); it is still running
+
+Each of them pickles and keeps its fields, so that a task queue can carry it. No message, field or
+repr holds a credential.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from creatify_api.models import TextGenRequest, TextGenResponse
+
+
+class CreatifyError(Exception):
+    """The base of all errors of this library."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by state: an exception's own way calls `__init__` without its keywords."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+class ConfigurationError(CreatifyError):
+    """Settings are missing or wrong: says what was looked for and where, and never a value."""
+
+
+class InvalidRequestError(CreatifyError, ValueError):
+    """The request can't be right, and was not sent: nothing was charged."""
+
+
+class APIConnectionError(CreatifyError):
+    """The API gave no answer.
+
+    `request_sent` (bool): False means that the request provably never reached the API.
+    """
+
+    def __init__(self, message: str, *, request_sent: bool) -> None:
+        super().__init__(message)
+        self.request_sent = request_sent
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """The API gave no answer in time."""
+
+
+class APIStatusError(CreatifyError):
+    """The API answered with a status that is no success.
+
+    `status_code` (int), `message` (str: what the API says, else the status's phrase), `body` (the
+    decoded JSON, else the text), `headers` (a mapping that ignores case), `request_id` (str or
+    None: the header X-Request-Id).
+    """
+
+    def __init__(
+        self, message: str, *, status_code: int, body: object, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(f"the API answered {status_code}: {message}")
+        self.message = message
+        self.status_code = status_code
+        self.body = body
+        self.headers = headers
+        self.request_id = headers.get("x-request-id")
+
+
+class BadRequestError(APIStatusError):
+    """400: the request body is invalid, or there is no such model."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the API id or the API key is missing or invalid."""
+
+
+class InsufficientCreditsError(APIStatusError):
+    """402: the workspace has too few credits. (An assumption: the provider documents no status.)"""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the credentials are valid and don't allow this."""
+
+
+class NotFoundError(APIStatusError):
+    """404: there is no such task."""
+
+
+class ConflictError(APIStatusError):
+    """409."""
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422."""
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests.
+
+    `retry_after` (float or None): the seconds that the API asks to wait, from Retry-After.
+    """
+
+    retry_after: float | None = None
+
+
+class InternalServerError(APIStatusError):
+    """500 and above."""
+
+
+class OutcomeUnknownError(CreatifyError):
+    """A paid request was sent and its answer never came: it may have been charged.
+
+    `request` (TextGenRequest), `started_at` (datetime, UTC), `candidates` (the tasks of the list
+    that it may have created).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        request: TextGenRequest,
+        started_at: datetime,
+        candidates: Sequence[TextGenResponse] = (),
+    ) -> None:
+        super().__init__(message)
+        self.request = request
+        self.started_at = started_at
+        self.candidates = candidates
+
+
+class ResponseDecodeError(CreatifyError):
+    """A successful answer is not what the spec says.
+
+    `payload` (bytes): the whole body as received, since it may be paid for. `path` (str): where it
+    differs, as `$.messages[0].role`; `$` is the body itself.
+    """
+
+    def __init__(self, message: str, *, payload: bytes, path: str) -> None:
+        super().__init__(f"the answer is not what the spec says, at {path}: {message}")
+        self.payload = payload
+        self.path = path
+
+
+class StreamError(CreatifyError):
+    """A stream that had begun did not end well.
+
+    `partial_text` (str): the text that came. `chunks_received` (int): the events that came.
+    """
+
+    def __init__(self, message: str, *, partial_text: str, chunks_received: int) -> None:
+        super().__init__(f"{message} (after {chunks_received} chunks)")
+        self.partial_text = partial_text
+        self.chunks_received = chunks_received
+
+
+class StreamInterruptedError(StreamError):
+    """The connection ended before the generation did; it may have been charged."""
+
+
+class StreamIdleError(StreamError, TimeoutError):
+    """No event came for longer than `idle_timeout`; the generation may have been charged."""
+
+
+class StreamEventError(StreamError):
+    """The API sent an error inside the stream.
+
+    `code` (int or None) and `message` (str) as the API sent them.
+    """
+
+    def __init__(
+        self, message: str, *, code: int | None, partial_text: str, chunks_received: int
+    ) -> None:
+        super().__init__(
+            f"the API ended the stream with error {code}: {message}",
+            partial_text=partial_text,
+            chunks_received=chunks_received,
+        )
+        self.code = code
+        self.message = message
+
+
+class TaskFailedError(CreatifyError):
+    """The generation failed.
+
+    `task` (TextGenResponse); `reason` (str or None) as the API gives it.
+    """
+
+    def __init__(self, message: str, *, task: TextGenResponse, reason: str | None) -> None:
+        super().__init__(message)
+        self.task = task
+        self.reason = reason
+
+
+class WaitTimeoutError(CreatifyError, TimeoutError):
+    """The wait ended before the task did, which is still running.
+
+    `task` (TextGenResponse or None): as last seen; None if no poll ever succeeded.
+    """
+
+    def __init__(self, message: str, *, task: TextGenResponse | None) -> None:
+        super().__init__(message)
+        self.task = task
+
+
+def _restore(
+    cls: type[CreatifyError], args: tuple[object, ...], state: dict[str, object]
+) -> CreatifyError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error

@@ -1,0 +1,366 @@
+"""The operations of text generation: the sync and the async face of the same flows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Generic, overload
+
+from creatify import _operations
+from creatify._config import check_seconds, check_size, seconds
+from creatify._connection import AsyncConnection, Connection
+from creatify._flow import run, run_async
+from creatify._stream import AnyConnection, AsyncTextStream, TextStream
+from creatify._wait import OnUpdate, PollPolicy, call, generate, wait
+
+if TYPE_CHECKING:
+    import builtins
+    from typing import Unpack
+    from uuid import UUID
+
+    from creatify_api.models import TextGenRequest, TextGenResponse
+    from creatify_api.models.text_gen_request_params import TextGenRequestParams
+
+WAIT_TIMEOUT: Final = 600.0
+"""Seconds that a task is waited for."""
+IDLE_TIMEOUT: Final = 60.0
+"""Seconds between two events of a stream."""
+MAX_EVENT_SIZE: Final = 64 * 1024 * 1024
+"""Bytes of one event of a stream."""
+_POLL: Final = PollPolicy()
+
+
+class _TextGenerator(Generic[AnyConnection]):
+    def __init__(self, connection: AnyConnection, timeout: float | None) -> None:
+        self._connection = connection
+        self._timeout = timeout
+
+    def _create_timeout(self, request: TextGenRequest, timeout: float | None) -> float | None:
+        """A request with `sync` ignores the client's timeout, which is meant for short calls."""
+        return seconds(timeout, None if request.sync else self._timeout)
+
+
+class TextGenerator(_TextGenerator[Connection]):
+    """Text generation, as `client.text_generator`.
+
+    Each method raises the error of the answer's status (APIStatusError and below),
+    APIConnectionError and ResponseDecodeError; a method that takes a request raises
+    InvalidRequestError before anything is sent. A request is given whole, as a `TextGenRequest`,
+    or by its fields as keywords.
+    """
+
+    @overload
+    def create(
+        self, request: TextGenRequest, /, *, timeout: float | None = None
+    ) -> TextGenResponse: ...
+
+    @overload
+    def create(
+        self,
+        request: None = None,
+        /,
+        *,
+        timeout: float | None = None,
+        **fields: Unpack[TextGenRequestParams],
+    ) -> TextGenResponse: ...
+
+    def create(
+        self,
+        request: TextGenRequest | None = None,
+        /,
+        *,
+        timeout: float | None = None,
+        **fields: Any,
+    ) -> TextGenResponse:
+        """Begin a generation (spec operation `sse_text_generator_create`): a task, still pending.
+
+        With `sync=True` the call blocks until the text is there. `timeout` (seconds) bounds the
+        API's silence: by default the client's, else 60, and 600 with `sync`.
+        """
+        body = _operations.as_request(request, fields)
+        operation = _operations.create(body, self._create_timeout(body, timeout))
+        return run(call(operation), self._connection.fetch)
+
+    @overload
+    def generate(
+        self,
+        request: TextGenRequest,
+        /,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = _POLL,
+        on_update: OnUpdate | None = None,
+    ) -> TextGenResponse: ...
+
+    @overload
+    def generate(
+        self,
+        request: None = None,
+        /,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = _POLL,
+        on_update: OnUpdate | None = None,
+        **fields: Unpack[TextGenRequestParams],
+    ) -> TextGenResponse: ...
+
+    def generate(
+        self,
+        request: TextGenRequest | None = None,
+        /,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = _POLL,
+        on_update: OnUpdate | None = None,
+        **fields: Any,
+    ) -> TextGenResponse:
+        """Create a task, wait until it is done, and return it: `create`, then `wait`.
+
+        `timeout` (seconds) bounds both together. `on_update` is called with the task when it has
+        been created and each time it has changed: keep its id there to `wait` on after a crash.
+        Raises what `wait` raises.
+        """
+        body = _operations.as_request(request, fields)
+        steps = generate(body, timeout=timeout, poll=poll, on_update=on_update)
+        return run(steps, self._connection.fetch)
+
+    def retrieve(self, task_id: UUID | str, *, timeout: float | None = None) -> TextGenResponse:
+        """One task (spec operation `sse_text_generator_retrieve`).
+
+        Raises NotFoundError; InvalidRequestError for an id that is no UUID, before anything is
+        sent.
+        """
+        operation = _operations.retrieve(
+            _operations.as_id(task_id), seconds(timeout, self._timeout)
+        )
+        return run(call(operation), self._connection.fetch)
+
+    def list(self, *, timeout: float | None = None) -> builtins.list[TextGenResponse]:
+        """The workspace's tasks (spec operation `sse_text_generator_list`).
+
+        The provider states no order and no limit.
+        """
+        operation = _operations.list_tasks(seconds(timeout, self._timeout))
+        return run(call(operation), self._connection.fetch)
+
+    def wait(
+        self,
+        task: TextGenResponse | UUID | str,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = _POLL,
+        on_update: OnUpdate | None = None,
+    ) -> TextGenResponse:
+        """Poll a task, given as itself or by its id, until it is done, and return it.
+
+        `timeout` in seconds. `on_update` is called with the task each time it has changed. A
+        failed poll only delays the next. Raises TaskFailedError; WaitTimeoutError with the task as
+        last seen; AuthenticationError and PermissionDeniedError; NotFoundError for a task that
+        stays unknown.
+        """
+        steps = wait(task, timeout=timeout, poll=poll, on_update=on_update)
+        return run(steps, self._connection.fetch)
+
+    @overload
+    def stream(
+        self,
+        request: TextGenRequest,
+        /,
+        *,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+    ) -> TextStream: ...
+
+    @overload
+    def stream(
+        self,
+        request: None = None,
+        /,
+        *,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+        **fields: Unpack[TextGenRequestParams],
+    ) -> TextStream: ...
+
+    def stream(
+        self,
+        request: TextGenRequest | None = None,
+        /,
+        *,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+        **fields: Any,
+    ) -> TextStream:
+        """A generation as it is produced (spec operation `sse_text_generator_stream_create`).
+
+        Used as `with` ... `as stream`: the request is sent on entering. `idle_timeout` (seconds)
+        bounds the time between two events, `max_event_size` (bytes) the size of one.
+        """
+        body = _operations.as_request(request, fields)
+        operation = _operations.stream(body, check_seconds(idle_timeout, "idle_timeout"))
+        return TextStream(
+            self._connection, operation, idle_timeout, check_size(max_event_size, "max_event_size")
+        )
+
+
+class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
+    """Text generation, as `client.text_generator`.
+
+    Each method raises the error of the answer's status (APIStatusError and below),
+    APIConnectionError and ResponseDecodeError; a method that takes a request raises
+    InvalidRequestError before anything is sent. A request is given whole, as a `TextGenRequest`,
+    or by its fields as keywords.
+    """
+
+    @overload
+    async def create(
+        self, request: TextGenRequest, /, *, timeout: float | None = None
+    ) -> TextGenResponse: ...
+
+    @overload
+    async def create(
+        self,
+        request: None = None,
+        /,
+        *,
+        timeout: float | None = None,
+        **fields: Unpack[TextGenRequestParams],
+    ) -> TextGenResponse: ...
+
+    async def create(
+        self,
+        request: TextGenRequest | None = None,
+        /,
+        *,
+        timeout: float | None = None,
+        **fields: Any,
+    ) -> TextGenResponse:
+        """Begin a generation (spec operation `sse_text_generator_create`): a task, still pending.
+
+        With `sync=True` the call blocks until the text is there. `timeout` (seconds) bounds the
+        API's silence: by default the client's, else 60, and 600 with `sync`.
+        """
+        body = _operations.as_request(request, fields)
+        operation = _operations.create(body, self._create_timeout(body, timeout))
+        return await run_async(call(operation), self._connection.fetch)
+
+    @overload
+    async def generate(
+        self,
+        request: TextGenRequest,
+        /,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = _POLL,
+        on_update: OnUpdate | None = None,
+    ) -> TextGenResponse: ...
+
+    @overload
+    async def generate(
+        self,
+        request: None = None,
+        /,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = _POLL,
+        on_update: OnUpdate | None = None,
+        **fields: Unpack[TextGenRequestParams],
+    ) -> TextGenResponse: ...
+
+    async def generate(
+        self,
+        request: TextGenRequest | None = None,
+        /,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = _POLL,
+        on_update: OnUpdate | None = None,
+        **fields: Any,
+    ) -> TextGenResponse:
+        """Create a task, wait until it is done, and return it: `create`, then `wait`.
+
+        `timeout` (seconds) bounds both together. `on_update` is called with the task when it has
+        been created and each time it has changed: keep its id there to `wait` on after a crash.
+        Raises what `wait` raises.
+        """
+        body = _operations.as_request(request, fields)
+        steps = generate(body, timeout=timeout, poll=poll, on_update=on_update)
+        return await run_async(steps, self._connection.fetch)
+
+    async def retrieve(
+        self, task_id: UUID | str, *, timeout: float | None = None
+    ) -> TextGenResponse:
+        """One task (spec operation `sse_text_generator_retrieve`).
+
+        Raises NotFoundError; InvalidRequestError for an id that is no UUID, before anything is
+        sent.
+        """
+        operation = _operations.retrieve(
+            _operations.as_id(task_id), seconds(timeout, self._timeout)
+        )
+        return await run_async(call(operation), self._connection.fetch)
+
+    async def list(self, *, timeout: float | None = None) -> builtins.list[TextGenResponse]:
+        """The workspace's tasks (spec operation `sse_text_generator_list`).
+
+        The provider states no order and no limit.
+        """
+        operation = _operations.list_tasks(seconds(timeout, self._timeout))
+        return await run_async(call(operation), self._connection.fetch)
+
+    async def wait(
+        self,
+        task: TextGenResponse | UUID | str,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = _POLL,
+        on_update: OnUpdate | None = None,
+    ) -> TextGenResponse:
+        """Poll a task, given as itself or by its id, until it is done, and return it.
+
+        `timeout` in seconds. `on_update` is called with the task each time it has changed. A
+        failed poll only delays the next. Raises TaskFailedError; WaitTimeoutError with the task as
+        last seen; AuthenticationError and PermissionDeniedError; NotFoundError for a task that
+        stays unknown.
+        """
+        steps = wait(task, timeout=timeout, poll=poll, on_update=on_update)
+        return await run_async(steps, self._connection.fetch)
+
+    @overload
+    def stream(
+        self,
+        request: TextGenRequest,
+        /,
+        *,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+    ) -> AsyncTextStream: ...
+
+    @overload
+    def stream(
+        self,
+        request: None = None,
+        /,
+        *,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+        **fields: Unpack[TextGenRequestParams],
+    ) -> AsyncTextStream: ...
+
+    def stream(
+        self,
+        request: TextGenRequest | None = None,
+        /,
+        *,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+        **fields: Any,
+    ) -> AsyncTextStream:
+        """A generation as it is produced (spec operation `sse_text_generator_stream_create`).
+
+        Used as `async with` ... `as stream`: the request is sent on entering. `idle_timeout`
+        (seconds) bounds the time between two events, `max_event_size` (bytes) the size of one.
+        """
+        body = _operations.as_request(request, fields)
+        operation = _operations.stream(body, check_seconds(idle_timeout, "idle_timeout"))
+        return AsyncTextStream(
+            self._connection, operation, idle_timeout, check_size(max_event_size, "max_event_size")
+        )
