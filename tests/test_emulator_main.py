@@ -1,0 +1,69 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from emulated import STREAM, ask
+
+from creatify.testing.__main__ import main
+
+RECORDINGS = Path(__file__).parent / "recordings"
+
+
+def exports(printed: str) -> dict[str, str]:
+    return dict(re.findall(r"^export (CREATIFY_\w+)=(\S+)$", printed, re.MULTILINE))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_module_serves_until_it_gets_a_signal(number: int) -> None:
+    command = [sys.executable, "-W", "error", "-m", "creatify.testing", "--port", "0"]
+    command += ["--recordings", str(RECORDINGS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline().decode() for _ in range(5)]
+            given = exports("".join(lines))
+            assert given["CREATIFY_BASE_URL"] in lines[0]
+            headers = {
+                "X-API-ID": given["CREATIFY_API_ID"],
+                "X-API-KEY": given["CREATIFY_API_KEY"],
+            }
+            url = given["CREATIFY_BASE_URL"] + STREAM
+            response = httpx.post(url, json=ask("capital"), headers=headers, trust_env=False)
+            assert response.content == (RECORDINGS / "capital.sse").read_bytes()
+        finally:
+            process.send_signal(number)
+            out, err = process.communicate(timeout=5)
+    assert (process.returncode, out, err) == (0, b"", b"")
+
+
+def test_main_prints_what_to_paste(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = threading.Event()
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    killer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+    killer.start()
+    try:
+        main(["--port", "0"])
+    finally:
+        killer.join()
+        ended.set()
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
+    given = exports(capsys.readouterr().out)
+    assert set(given) == {"CREATIFY_BASE_URL", "CREATIFY_API_ID", "CREATIFY_API_KEY"}
+
+
+def test_without_the_extra_the_import_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: dict[str, Any] = dict(sys.modules)
+    for name in loaded:
+        if name.startswith("creatify.testing"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'creatify-client\[testing\]'"):
+        __import__("creatify.testing")

@@ -1,0 +1,36 @@
+"""``python -m creatify.testing``: the emulator in the foreground, until Ctrl-C or SIGTERM."""
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from ._emulator import Emulator
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Serve, and say on standard output where and with which credentials."""
+    parser = argparse.ArgumentParser(
+        prog="python -m creatify.testing",
+        description="A local emulator of the creatify.ai text generator API.",
+    )
+    parser.add_argument("--port", type=int, default=8787, help="port on 127.0.0.1 (default 8787)")
+    parser.add_argument("--recordings", type=Path, help="folder of .sse files to replay")
+    args = parser.parse_args(argv)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with Emulator(port=args.port, recordings=args.recordings) as emulator:
+        sys.stdout.write(
+            f"The emulator runs at {emulator.url} (Ctrl-C ends it). For your service's shell:\n\n"
+            f"export CREATIFY_BASE_URL={emulator.url}\n"
+            f"export CREATIFY_API_ID={emulator.api_id}\n"
+            f"export CREATIFY_API_KEY={emulator.api_key}\n"
+        )
+        sys.stdout.flush()
+        ended.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The emulator as its users see it."""
+
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from ._app import build_app
+from ._backend import Backend
+from ._records import Recorder, RequestRecord
+from ._server import Server
+from ._spec import Spec
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Emulator(Backend):
+    """The API on a loopback port, served from a thread between ``with Emulator() as emulator:``.
+
+    It speaks all operations of the spec that `creatify_api` was generated from, and refuses what
+    the spec refuses. Answers are made up, and the same for the same request. What the provider's
+    pages don't say is assumed: 402 when the credits run out, 400 for an empty list of messages, a
+    list that is newest first, failed generations that cost what others do, a stream that is done
+    (and paid) if its reader hangs up, and no webhooks for streams.
+
+    Args:
+        port: Port on 127.0.0.1; 0 (default) for a free one.
+        api_id, api_key: The only credentials that it accepts.
+        models: Names of the models that there are; by default those of the provider's reference.
+        credits: Credits to begin with.
+        cost: Credits that a generation costs.
+        pending, running: How long a task is in these states, in seconds by `clock`.
+        chunk_delay: Pause between the chunks of a stream, in seconds by `clock`.
+        recordings: Folder of ``.sse`` files: a stream request whose last user text is a file's stem
+            is answered with the file, byte for byte.
+        nulls: Send optional properties that aren't known as null, as many servers do, instead of
+            leaving them out.
+        fail_when: Called with the body of each generation request (from the server's thread): the
+            reason that it fails for, or None. A failing stream ends with an error event.
+        allow_remote_webhooks: Call webhooks on other machines too; else their URLs are refused.
+
+    Attributes:
+        tasks: The tasks by id; ``tasks.add(...)`` for more.
+        requests: What was asked so far, a list of `RequestRecord`, in the order of the answers.
+        charges: How many generations were charged.
+        credits: How many are left; may be set, as may `fail_when`.
+        clock: The `Clock` that all goes by.
+
+    Raises:
+        OSError: The folder of recordings can't be read; on entering, the port is in use.
+    """
+
+    port: int = 0
+    api_id: str = "emulator-id"
+    api_key: str = "emulator-key"
+    requests: list[RequestRecord] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        spec = Spec.vendored()
+        app = build_app(self, spec, {"X-API-ID": self.api_id, "X-API-KEY": self.api_key})
+        self._app = Recorder(app, self.requests, self.clock, spec.credential_headers)
+        self._server: Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Base URL, as ``"http://127.0.0.1:49152"``.
+
+        Raises:
+            RuntimeError: The emulator isn't running.
+        """
+        if self._server is None:
+            raise RuntimeError("The emulator isn't running: enter it with `with`.")
+        return self._server.url
+
+    def __enter__(self) -> Self:
+        self._server = Server(self._app, self.port)
+        self._server.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._server is not None  # noqa: S101 - __enter__ came before
+        self._server.stop()
+        self._server = None
