@@ -1,0 +1,47 @@
+# Everything here sets up .venv by itself; nothing but Python 3.11 (or newer) and make is needed.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+CONSTRAINTS := scripts/constraints.txt
+CODE := wrapper scripts tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check generate format setup clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Show the main job against the emulator (LIVE=1: against the real API, which costs credits)
+	@$(BIN)/python scripts/demo.py $(if $(LIVE),--live)
+
+test: $(READY) ## Run the tests with coverage (SLOW=1: the long proofs too)
+	$(BIN)/coverage run -m pytest $(if $(SLOW),-m "slow or not slow")
+	$(BIN)/coverage report --show-missing --skip-covered
+
+check: $(READY) ## Format, lint, types, layers, and drift of the generated code
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_generated.py
+
+generate: $(READY) ## Make generated/ from openapi.yaml and scripts/overlay.yaml
+	$(BIN)/python scripts/generate.py
+
+format: $(READY) ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+setup: $(READY) ## Set up .venv with everything the other targets need
+
+clean: ## Remove .venv and every cache
+	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# PIP_CONSTRAINT holds the build's own environment to the pins as well.
+$(READY): pyproject.toml $(CONSTRAINTS)
+	@echo "setting up .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv
+	@PIP_CONSTRAINT=$(CONSTRAINTS) $(BIN)/python -m pip install \
+		--quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(READY)

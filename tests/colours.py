@@ -1,0 +1,95 @@
+"""One test body for both colours: the sync client behind an async face.
+
+A test takes the fixture `colour` and awaits everything; with the sync client each call and each
+step of an iteration runs in a thread, so that the sync code is what is tested.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Self
+
+from creatify import AsyncCreatify, Creatify, TextStream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+_END = object()
+
+
+class Colour:
+    """Makes clients of one colour; the context closes those that were made."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.is_sync = name == "sync"
+        self._made: list[Any] = []
+
+    def client(self, **options: Any) -> Any:
+        """A client whose every method is awaited."""
+        options = {"api_id": "id", "api_key": "key", **options}
+        client = Creatify(**options) if self.is_sync else AsyncCreatify(**options)
+        self._made.append(client)
+        return awaited(client) if self.is_sync else client
+
+    async def close(self) -> None:
+        for client in self._made:
+            if self.is_sync:
+                client.close()
+            else:
+                await client.aclose()
+
+
+def awaited(target: Any) -> Any:
+    """A sync client, its text generator or a stream, to be awaited."""
+    return _AwaitedStream(target) if isinstance(target, TextStream) else _Awaited(target)
+
+
+class _Awaited:
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    def __repr__(self) -> str:
+        return repr(self._target)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._target, name)
+        if name == "text_generator":
+            return _Awaited(value)
+        if name in {"stream", "with_options"}:
+            return lambda *args, **kwargs: awaited(value(*args, **kwargs))
+        if callable(value):
+            return lambda *args, **kwargs: asyncio.to_thread(value, *args, **kwargs)
+        return value
+
+
+class _AwaitedStream(_Awaited):
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._target.__enter__)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await asyncio.to_thread(self._target.__exit__, *error)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return _each(lambda: iter(self._target))
+
+    @property
+    def text_stream(self) -> AsyncIterator[str]:
+        return _each(lambda: self._target.text_stream)
+
+
+async def _each(start: Callable[[], Iterator[Any]]) -> AsyncIterator[Any]:
+    iterator = start()
+    while (item := await asyncio.to_thread(next, iterator, _END)) is not _END:
+        yield item
+
+
+@contextlib.asynccontextmanager
+async def colour_named(name: str) -> AsyncIterator[Colour]:
+    colour = Colour(name)
+    try:
+        yield colour
+    finally:
+        await colour.close()

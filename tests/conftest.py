@@ -1,0 +1,68 @@
+"""Fixtures of all tests. No test reads the settings of the person who runs it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+from colours import Colour, colour_named
+from rawserver import RawServer
+
+from creatify.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from rawserver import Script
+
+# The gate must not depend on luck or on how busy the machine is: `--hypothesis-profile=default`
+# looks for new examples.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The environment holds no setting of this library, and the home folder no file of it."""
+    for name in list(os.environ):
+        if name.startswith("CREATIFY_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=["sync", "async"])
+async def colour(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Colour]:
+    """Makes clients of one colour: `colour.client(base_url=...)`; everything on them is awaited."""
+    async with colour_named(request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """A local API whose tasks are done at once."""
+    with Emulator(pending=0.01, running=0.01) as running:
+        yield running
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Script], RawServer]]:
+    """Starts servers that follow a script; they end with the test."""
+    servers: list[RawServer] = []
+
+    def start(script: Script) -> RawServer:
+        server = RawServer(script)
+        servers.append(server.__enter__())
+        return server
+
+    yield start
+    for server in servers:
+        server.__exit__()

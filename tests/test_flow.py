@@ -1,0 +1,96 @@
+"""The two drivers run a flow alike."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from creatify import APIConnectionError, CreatifyError
+from creatify._flow import Flow, Send, Sleep, run, run_async
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Drive = Callable[[Flow[str, str, object], Callable[[str], str]], Awaitable[object]]
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["sync", "async"])
+def drive(request: pytest.FixtureRequest) -> Drive:
+    """`await drive(flow, send)` with either driver; `send` is a plain function."""
+
+    async def sync(flow: Flow[str, str, object], send: Callable[[str], str]) -> object:
+        return run(flow, send)
+
+    async def async_(flow: Flow[str, str, object], send: Callable[[str], str]) -> object:
+        async def sending(message: str) -> str:
+            return send(message)
+
+        return await run_async(flow, sending)
+
+    return sync if request.param == "sync" else async_
+
+
+async def test_each_answer_comes_back_at_the_yield_and_the_result_is_returned(drive: Drive) -> None:
+    def flow() -> Flow[str, str, object]:
+        first = yield Send("a")
+        second = yield Send("b")
+        return [first, second]
+
+    assert await drive(flow(), str.upper) == ["A", "B"]
+
+
+async def test_a_sleep_takes_its_time_and_has_no_answer(drive: Drive) -> None:
+    def flow() -> Flow[str, str, object]:
+        return (yield Sleep(0.05))
+
+    started = time.monotonic()
+    assert await drive(flow(), str.upper) is None
+    assert time.monotonic() - started >= 0.05
+
+
+async def test_an_error_of_the_tree_is_raised_at_the_yield_and_may_be_handled(drive: Drive) -> None:
+    def fail(_: str) -> str:
+        raise APIConnectionError("lost", request_sent=True)
+
+    def flow() -> Flow[str, str, object]:
+        try:
+            yield Send("a")
+        except CreatifyError as error:
+            return f"handled: {error}"
+        return "not raised"
+
+    assert await drive(flow(), fail) == "handled: lost"
+
+
+async def test_an_error_that_the_flow_does_not_handle_leaves_it(drive: Drive) -> None:
+    def fail(_: str) -> str:
+        raise APIConnectionError("lost", request_sent=True)
+
+    def flow() -> Flow[str, str, object]:
+        return (yield Send("a"))
+
+    with pytest.raises(APIConnectionError, match="lost"):
+        await drive(flow(), fail)
+
+
+async def test_any_other_error_is_no_answer_and_ends_the_flow(drive: Drive) -> None:
+    ended: list[str] = []
+
+    def fail(_: str) -> str:
+        raise KeyError("a bug")
+
+    def flow() -> Flow[str, str, object]:
+        try:
+            return (yield Send("a"))
+        except CreatifyError:
+            return "handled"
+        finally:
+            ended.append("ended")
+
+    with pytest.raises(KeyError):
+        await drive(flow(), fail)
+    assert ended == ["ended"]

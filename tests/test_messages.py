@@ -1,0 +1,255 @@
+"""The constructors of messages: exactly the generated models, and one clear error for bad media."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from emulated import assert_matches
+
+from creatify import InvalidRequestError, function_result, image, model, user, video
+from creatify._messages import _SIGNATURES
+from creatify_api.models import (
+    FunctionCallPart,
+    FunctionCallPartArgs,
+    FunctionResponsePart,
+    FunctionResponsePartResponse,
+    Message,
+    RoleEnum,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
+SAMPLES = {
+    "image/png": [PNG],
+    "image/jpeg": [b"\xff\xd8\xff\xe0\x00\x10JFIF", b"\xff\xd8\xff\xe1\x00\x10Exif"],
+    "image/webp": [b"RIFF\x0a\x00\n\x00WEBPVP8 "],
+    "image/gif": [b"GIF87a....", b"GIF89a...."],
+    "image/heic": [
+        b"\x00\x00\x00\x18ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"hevx")
+    ],
+    "image/heif": [b"\x00\x00\x00\x18ftyp" + brand for brand in (b"mif1", b"msf1")],
+    "video/quicktime": [
+        b"\x00\x00\x00\x14ftypqt  ",
+        b"\x00\x00\x0a\x08moov",
+        b"\x00\x00\x00\x08mdat",
+        b"\x00\x00\x00\x08wide",
+    ],
+    "video/3gpp": [b"\x00\x00\x00\x18ftyp3gp5", b"\x00\x00\x00\x18ftyp3g2a"],
+    "video/mp4": [
+        b"\x00\x00\x00\x0aftyp" + brand for brand in (b"isom", b"mp42", b"M4V ", b"avc1")
+    ],
+    "video/webm": [b"\x1a\x45\xdf\xa3\x9f\x42"],
+    "video/x-msvideo": [b"RIFF\x0a\x00\n\x00AVI LIST"],
+    "video/mpeg": [b"\x00\x00\x01\xba!", b"\x00\x00\x01\xb3!"],
+    "video/x-flv": [b"FLV\x01\x05"],
+    "video/wmv": [b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9"],
+}
+MEDIA = {"image": image, "video": video}
+
+
+def written(message: Message) -> dict[str, Any]:
+    """The message as it is sent, which fits the spec."""
+    assert type(message) is Message
+    assert_matches("Message", message.to_dict())
+    return message.to_dict()
+
+
+class TestMessages:
+    """What `user`, `model` and `function_result` make."""
+
+    @pytest.mark.parametrize(("make", "role"), [(user, "user"), (model, "model")])
+    def test_a_text_is_the_content(self, make: Callable[..., Message], role: str) -> None:
+        assert written(make("Hello")) == {"role": role, "content": "Hello"}
+        assert written(make("")) == {"role": role, "content": ""}
+        assert make("Hello") == Message(role=RoleEnum(role), content="Hello")
+        assert make("Hello").role is RoleEnum(role)
+
+    @pytest.mark.parametrize(("make", "role"), [(user, "user"), (model, "model")])
+    def test_several_are_parts_in_their_order(
+        self, make: Callable[..., Message], role: str
+    ) -> None:
+        part = image(PNG)
+        assert written(make("Describe", part, "this.")) == {
+            "role": role,
+            "content": [
+                {"type": "text", "text": "Describe"},
+                {
+                    "type": "image",
+                    "data": base64.b64encode(PNG).decode(),
+                    "mime_type": "image/png",
+                },
+                {"type": "text", "text": "this."},
+            ],
+        }
+
+    def test_one_part_is_a_list_of_one(self) -> None:
+        assert written(user(image(PNG)))["content"] == [image(PNG)]
+
+    def test_a_part_may_be_written_by_hand(self) -> None:
+        part = {"type": "audio", "data": "AAAA", "mime_type": "audio/wav"}
+        assert written(user("Listen", part))["content"][1] == part
+
+    def test_the_model_s_call_is_a_message(self) -> None:
+        call = FunctionCallPart("weather", FunctionCallPartArgs.from_dict({"city": "Rome"}))
+        message = model(call)
+        assert message.function_call is call
+        assert written(message) == {
+            "role": "model",
+            "content": "",
+            "function_call": {"name": "weather", "args": {"city": "Rome"}},
+        }
+
+    def test_the_answer_to_a_call_is_a_message_of_the_user(self) -> None:
+        message = function_result("weather", {"temperature": 21, "wind": None, "days": [1, {}]})
+        assert written(message) == {
+            "role": "user",
+            "content": "",
+            "function_response": {
+                "name": "weather",
+                "response": {"temperature": 21, "wind": None, "days": [1, {}]},
+            },
+        }
+        assert isinstance(message.function_response, FunctionResponsePart)
+        assert isinstance(message.function_response.response, FunctionResponsePartResponse)
+
+    def test_an_answer_is_copied(self) -> None:
+        given: dict[str, object] = {"a": 1}
+        message = function_result("f", given)
+        given["b"] = 2
+        assert written(message)["function_response"]["response"] == {"a": 1}
+
+    @pytest.mark.parametrize("other", [21, "text", None, [1], ["ab"]])
+    def test_an_answer_that_is_no_object_says_to_wrap_it(self, other: Any) -> None:
+        with pytest.raises(
+            InvalidRequestError, match=r'wrap it, as \{"result": \.\.\.\}'
+        ) as caught:
+            function_result("weather", other)
+        assert f"the result of weather is a value of type {type(other).__name__}" in str(
+            caught.value
+        )
+
+    @pytest.mark.parametrize("make", [user, model])
+    def test_nothing_is_no_message(self, make: Callable[..., Message]) -> None:
+        with pytest.raises(InvalidRequestError, match="a message needs a text or another part"):
+            make()
+
+    @pytest.mark.parametrize("make", [user, model])
+    @pytest.mark.parametrize("other", [None, 5, b"text", ["a", "b"], Path("shoe.png"), user("a")])
+    def test_another_type_is_no_part(self, make: Callable[..., Message], other: object) -> None:
+        for content in ([other], ["text", other]):
+            with pytest.raises(
+                InvalidRequestError, match="is no part of a message's content"
+            ) as caught:
+                make(*content)
+            assert f"a value of type {type(other).__name__} is" in str(caught.value)
+
+    def test_a_call_stands_alone(self) -> None:
+        call = FunctionCallPart("f")
+        for make, content in ((user, [call]), (model, ["text", call]), (model, [call, call])):
+            with pytest.raises(InvalidRequestError, match=r"a message of its own, model\(call\)"):
+                make(*content)
+
+
+class TestMedia:
+    """What `image` and `video` make, and of what."""
+
+    def test_every_signature_has_a_sample(self) -> None:
+        assert sorted(SAMPLES) == sorted(_SIGNATURES)
+
+    @pytest.mark.parametrize(
+        ("mime_type", "data"),
+        [(kind, data) for kind, samples in SAMPLES.items() for data in samples],
+    )
+    def test_the_first_bytes_tell_the_format(self, mime_type: str, data: bytes) -> None:
+        kind = mime_type.partition("/")[0]
+        assert MEDIA[kind](data) == {
+            "type": kind,
+            "data": base64.b64encode(data).decode(),
+            "mime_type": mime_type,
+        }
+        other = next(make for name, make in MEDIA.items() if name != kind)
+        with pytest.raises(InvalidRequestError, match="of a known format"):
+            other(data)
+
+    @pytest.mark.parametrize("mime_type", SAMPLES)
+    def test_half_a_signature_is_none(self, mime_type: str) -> None:
+        for data in SAMPLES[mime_type]:
+            for half in (data[:2], b"\n" + data):
+                with pytest.raises(InvalidRequestError, match="of a known format"):
+                    MEDIA[mime_type.partition("/")[0]](half)
+
+    @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+    def test_bytes_of_any_kind_are_taken(self, kind: Callable[[bytes], Any]) -> None:
+        assert image(kind(PNG)) == image(PNG)
+
+    @pytest.mark.parametrize("kind", [str, Path])
+    def test_a_path_is_read(self, tmp_path: Path, kind: Callable[[Path], str | Path]) -> None:
+        file = tmp_path / "no extension"
+        file.write_bytes(PNG)
+        assert image(kind(file)) == image(PNG)
+
+    def test_any_path_like_is_read(self, tmp_path: Path) -> None:
+        class Upload:
+            def __fspath__(self) -> str:
+                return str(tmp_path / "upload")
+
+        (tmp_path / "upload").write_bytes(PNG)
+        assert image(Upload()) == image(PNG)
+
+    def test_the_mime_type_can_be_given(self) -> None:
+        assert image(b"<svg>", mime_type="image/svg+xml")["mime_type"] == "image/svg+xml"
+        assert image(PNG, mime_type="image/x-png")["mime_type"] == "image/x-png"
+
+    @pytest.mark.parametrize("wrong", ["video/mp4", "png", "text/plain", 5, "image"])
+    def test_the_mime_type_must_fit(self, wrong: Any) -> None:
+        with pytest.raises(InvalidRequestError, match="is no image of a known format"):
+            image(PNG, mime_type=wrong)
+
+    @pytest.mark.parametrize(
+        "data", [b"", b"Hello", b"%PDF-1.7", b"<svg>", b"RIFF....WAVE", b"GIF8"]
+    )
+    @pytest.mark.parametrize("kind", MEDIA)
+    def test_a_file_of_another_kind_is_refused(
+        self, tmp_path: Path, data: bytes, kind: str
+    ) -> None:
+        file = tmp_path / "photo.png"
+        file.write_bytes(data)
+        with pytest.raises(InvalidRequestError) as caught:
+            MEDIA[kind](file)
+        assert str(caught.value).startswith(f"{file} is no {kind} of a known format (")
+        assert str(caught.value).endswith("; if it is, pass mime_type")
+        names = [name.partition("/")[2] for name in SAMPLES if name.startswith(kind)]
+        assert f"({', '.join(names)})" in str(caught.value)
+
+    def test_bytes_of_another_kind_are_not_shown(self) -> None:
+        with pytest.raises(InvalidRequestError) as caught:
+            image(b"a private text")
+        assert str(caught.value).startswith("what was given as image is no image")
+        assert "private" not in str(caught.value)
+
+    @pytest.mark.parametrize("kind", MEDIA)
+    def test_a_missing_file_is_named(self, tmp_path: Path, kind: str) -> None:
+        file = tmp_path / "absent.png"
+        with pytest.raises(InvalidRequestError) as caught:
+            MEDIA[kind](file)
+        assert str(caught.value) == f"the {kind} {file} can't be read: No such file or directory"
+
+    def test_a_folder_is_no_image(self, tmp_path: Path) -> None:
+        with pytest.raises(InvalidRequestError, match="can't be read: Is a directory"):
+            image(tmp_path)
+
+    @pytest.mark.parametrize("other", [None, 5, ["a.png"], {"type": "image"}, "a\0b.png"])
+    def test_what_is_no_path_is_refused(self, other: Any) -> None:
+        with pytest.raises(InvalidRequestError, match="can't be read: "):
+            image(other)
+
+    @pytest.mark.parametrize("brand", [b"avif", b"avis"])
+    @pytest.mark.parametrize("kind", MEDIA)
+    def test_an_avif_is_neither_a_known_image_nor_a_video(self, brand: bytes, kind: str) -> None:
+        with pytest.raises(InvalidRequestError):
+            MEDIA[kind](b"\x00\x00\x00\x18ftyp" + brand)

@@ -1,0 +1,125 @@
+"""Every request that the wrapper makes is one that openapi.yaml allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from spec_mock import SpecMock
+
+from creatify import StreamInterruptedError, function_result, image, model, user, video
+from creatify_api.models import (
+    FunctionCallingConfig,
+    FunctionCallPart,
+    FunctionDeclaration,
+    ResponseMimeTypeEnum,
+    TextGenConfig,
+    Tool,
+    ToolConfig,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from colours import Colour
+
+pytestmark = pytest.mark.anyio
+
+ID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+PNG = b"\x89PNG\r\n\x1a\n"
+CALL = FunctionCallPart.from_dict({"name": "weather", "args": {"city": "Paris"}})
+FULL: dict[str, Any] = {
+    "model_name": "gemini-2.5-flash",
+    "messages": [
+        user("What is this?", image(PNG), video(b"\x1a\x45\xdf\xa3")),
+        model("A shoe."),
+        model(CALL),
+        function_result("weather", {"degrees": 21}),
+    ],
+    "system_instruction": "Be brief.",
+    "config": TextGenConfig(
+        temperature=0.5,
+        max_output_tokens=100,
+        top_p=0.9,
+        top_k=40,
+        presence_penalty=0.1,
+        frequency_penalty=0.1,
+        seed=7,
+        stop_sequences=["END"],
+        response_mime_type=ResponseMimeTypeEnum.APPLICATIONJSON,
+        response_json_schema={"type": "object"},
+    ),
+    "tools": [
+        Tool(
+            function_declarations=[
+                FunctionDeclaration(name="weather", parameters={"type": "object"})
+            ]
+        )
+    ],
+    "tool_config": ToolConfig(
+        function_calling_config=FunctionCallingConfig(
+            mode="ANY", allowed_function_names=["weather"]
+        )
+    ),
+    "webhook_url": "https://example.com/hook",
+    "sync": True,
+}
+LEAST: dict[str, Any] = {"model_name": "m", "messages": [user("x")]}
+
+
+@pytest.fixture(scope="module")
+def mock() -> Iterator[SpecMock]:
+    with SpecMock() as running:
+        yield running
+
+
+@pytest.fixture
+def client(colour: Colour, mock: SpecMock) -> Any:
+    mock.accepted.clear()
+    mock.problems.clear()
+    return colour.client(base_url=mock.url)
+
+
+@pytest.mark.parametrize("fields", [LEAST, FULL], ids=["least", "full"])
+async def test_create_sends_what_the_spec_allows_and_reads_what_it_documents(
+    client: Any, mock: SpecMock, fields: dict[str, Any]
+) -> None:
+    task = await client.text_generator.create(**fields)
+    assert str(task.id) == ID
+    assert (mock.problems, mock.accepted) == ([], ["post /sse/text_generator/"])
+
+
+@pytest.mark.parametrize("fields", [LEAST, FULL], ids=["least", "full"])
+async def test_stream_sends_what_the_spec_allows(
+    client: Any, mock: SpecMock, fields: dict[str, Any]
+) -> None:
+    with pytest.raises(StreamInterruptedError):  # the mock's one chunk is empty
+        async with client.text_generator.stream(**fields) as stream:
+            await stream.until_done()
+    assert (mock.problems, mock.accepted) == ([], ["post /sse/text_generator/stream/"])
+
+
+async def test_the_reading_operations_send_what_the_spec_allows(
+    client: Any, mock: SpecMock
+) -> None:
+    assert str((await client.text_generator.retrieve(ID)).id) == ID
+    assert [str(task.id) for task in await client.text_generator.list()] == [ID]
+    assert (await client.remaining_credits()).remaining_credits == 0
+    assert mock.problems == []
+    assert mock.accepted == [
+        f"get /sse/text_generator/{ID}/",
+        "get /sse/text_generator/",
+        "get /api/remaining_credits/",
+    ]
+
+
+async def test_the_mock_refuses_what_the_spec_does_not_allow(client: Any, mock: SpecMock) -> None:
+    headers = {"X-API-ID": "id", "X-API-KEY": "key"}
+    async with httpx.AsyncClient(base_url=mock.url) as raw:
+        no_messages = await raw.post(
+            "/sse/text_generator/", json={"model_name": "m"}, headers=headers
+        )
+        no_key = await raw.get("/api/remaining_credits/", headers={"X-API-ID": "id"})
+    assert (no_messages.status_code, no_key.status_code) == (400, 400)
+    assert len(mock.problems) == 2

@@ -1,0 +1,99 @@
+"""What users write. A strict type checker passes on it; nothing here is run."""
+
+from __future__ import annotations
+
+from typing import assert_type
+from uuid import UUID
+
+from creatify import (
+    AsyncCreatify,
+    Creatify,
+    CreatifyError,
+    PollPolicy,
+    RateLimitError,
+    StreamError,
+    TaskFailedError,
+    function_result,
+    image,
+    model,
+    user,
+)
+from creatify_api.api.text_generator import sse_text_generator_list
+from creatify_api.models import (
+    FunctionCallPart,
+    FunctionDeclaration,
+    RemainingCredits,
+    TextGenConfig,
+    TextGenRequest,
+    TextGenResponse,
+    TextGenStreamChunk,
+    TextGenStreamReceipt,
+    Tool,
+)
+from creatify_api.types import Unset  # noqa: TC001 - written as a user would
+
+
+def services_use_the_sync_client() -> str | Unset:
+    with Creatify(profile="work", timeout=30.0).with_options(timeout=10) as client:
+        request = TextGenRequest(model_name="gemini-2.5-flash", messages=[user("Hello")])
+        task = client.text_generator.create(request)
+        assert_type(task, TextGenResponse)
+        assert_type(task.id, UUID)
+        done = client.text_generator.generate(
+            model_name="gemini-2.5-flash",
+            messages=[user("Describe.", image(b"...", mime_type="image/png")), model("A shoe.")],
+            config=TextGenConfig(temperature=0.2, response_json_schema={"type": "object"}),
+            tools=[Tool(function_declarations=[FunctionDeclaration(name="weather")])],
+            system_instruction="Be brief.",
+            timeout=120.0,
+            poll=PollPolicy(maximum=5.0),
+            on_update=lambda seen: print(seen.status),
+        )
+        tasks = client.text_generator.list()
+        assert_type(tasks, list[TextGenResponse])
+        assert_type(client.text_generator.wait(tasks[0]), TextGenResponse)
+        assert_type(client.text_generator.retrieve(str(task.id)), TextGenResponse)
+        assert_type(client.remaining_credits(), RemainingCredits)
+        print(sse_text_generator_list.sync(client=client.api))
+        return done.response_text
+
+
+def streams_are_typed(client: Creatify) -> None:
+    with client.text_generator.stream(
+        model_name="gemini-2.5-flash", messages=[user("Hello")], idle_timeout=30.0
+    ) as stream:
+        for chunk in stream:
+            assert_type(chunk, TextGenStreamChunk)
+        for text in stream.text_stream:
+            assert_type(text, str)
+    assert_type(stream.function_calls, list[FunctionCallPart])
+    assert_type(stream.receipt, TextGenStreamReceipt | None)
+    for call in stream.function_calls:
+        function_result(call.name, {"args": call.args})
+
+
+async def and_the_async_one() -> None:
+    async with AsyncCreatify(credentials=lambda: ("id", "key")) as client:
+        task = await client.text_generator.create(
+            model_name="gemini-2.5-flash", messages=[user("Hello")], sync=True
+        )
+        assert_type(await client.text_generator.wait(task.id), TextGenResponse)
+        request = TextGenRequest(model_name="gemini-2.5-flash", messages=[user("Hello")])
+        async with client.text_generator.stream(request) as stream:
+            async for chunk in stream:
+                assert_type(chunk, TextGenStreamChunk)
+            async for text in stream.text_stream:
+                assert_type(text, str)
+
+
+def errors_have_typed_fields(client: Creatify) -> None:
+    try:
+        client.text_generator.generate(model_name="m", messages=[user("Hello")])
+    except RateLimitError as error:
+        assert_type(error.retry_after, float | None)
+    except TaskFailedError as error:
+        assert_type(error.task, TextGenResponse)
+    except StreamError as error:
+        assert_type(error.partial_text, str)
+    except CreatifyError as error:
+        print(error)
