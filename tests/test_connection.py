@@ -141,8 +141,8 @@ async def test_with_options_shares_the_connections_and_leaves_the_original(
         await hasty.text_generator.list()
     with pytest.raises(APITimeoutError):
         await hasty.remaining_credits()
-    assert client.with_options()._timeout is None
-    assert hasty.with_options()._timeout == 0.1
+    assert client.with_options()._options.timeout is None
+    assert hasty.with_options()._options.timeout == 0.1
     assert hasty._connection is client._connection
 
 

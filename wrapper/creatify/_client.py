@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, Self
 import httpx
 
 from creatify import _operations
-from creatify._config import Arguments, CredentialsCallable, resolve, seconds
+from creatify._config import Arguments, CredentialsCallable, Options, resolve
 from creatify._connection import AsyncConnection, Connection, Transport, default_headers, timeouts
 from creatify._flow import run, run_async
 from creatify._stream import AnyConnection
@@ -25,7 +25,7 @@ class _Client(Generic[AnyConnection]):
     """What both colours share."""
 
     _connection: AnyConnection
-    _timeout: float | None
+    _options: Options
 
     def __repr__(self) -> str:
         settings = self._connection.settings
@@ -46,22 +46,22 @@ class _Client(Generic[AnyConnection]):
             prefix="",
             auth_header_name="X-API-KEY",
             headers=dict(default_headers("application/json")),
-            timeout=timeouts(self._timeout or _operations.TIMEOUT),
-            httpx_args={"transport": Transport(self._connection)},
+            timeout=timeouts(self._options.timeout or _operations.TIMEOUT),
+            httpx_args={"transport": Transport(self._connection, self._options.max_retries)},
         )
 
-    def with_options(self, *, timeout: float | None = None) -> Self:
+    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
         """A client with other settings over the same connections; this one stays as it is.
 
         Options that are not given stay too. Closing either closes the connections of both.
         """
         copy = object.__new__(type(self))
-        copy._open(self._connection, seconds(timeout, self._timeout))
+        copy._open(self._connection, self._options.but(timeout, max_retries))
         return copy
 
-    def _open(self, connection: AnyConnection, timeout: float | None) -> None:
+    def _open(self, connection: AnyConnection, options: Options) -> None:
         self._connection = connection
-        self._timeout = seconds(timeout, None)
+        self._options = options
 
 
 class Creatify(_Client[Connection]):
@@ -88,21 +88,22 @@ class Creatify(_Client[Connection]):
         profile: str | None = None,
         credentials: CredentialsCallable | None = None,
         timeout: float | None = None,
+        max_retries: int = 2,
         allow_http: bool = False,
         http_client: httpx.Client | None = None,
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
-        settings = resolve(arguments)
+        settings, options = resolve(arguments), Options().but(timeout, max_retries)
         http = http_client or httpx.Client(timeout=timeouts(_operations.TIMEOUT))
-        self._open(Connection(settings, http, owned=http_client is None), timeout)
+        self._open(Connection(settings, http, owned=http_client is None), options)
 
-    def _open(self, connection: Connection, timeout: float | None) -> None:
-        super()._open(connection, timeout)
-        self.text_generator = TextGenerator(connection, self._timeout)
+    def _open(self, connection: Connection, options: Options) -> None:
+        super()._open(connection, options)
+        self.text_generator = TextGenerator(connection, self._options)
 
     def remaining_credits(self, *, timeout: float | None = None) -> RemainingCredits:
         """The workspace's credits (spec operation `remaining_credits_retrieve`)."""
-        operation = _operations.remaining_credits(seconds(timeout, self._timeout))
+        operation = _operations.remaining_credits(self._options.but(timeout))
         return run(call(operation), self._connection.fetch)
 
     def close(self) -> None:
@@ -145,21 +146,22 @@ class AsyncCreatify(_Client[AsyncConnection]):
         profile: str | None = None,
         credentials: CredentialsCallable | None = None,
         timeout: float | None = None,
+        max_retries: int = 2,
         allow_http: bool = False,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
-        settings = resolve(arguments)
+        settings, options = resolve(arguments), Options().but(timeout, max_retries)
         http = http_client or httpx.AsyncClient(timeout=timeouts(_operations.TIMEOUT))
-        self._open(AsyncConnection(settings, http, owned=http_client is None), timeout)
+        self._open(AsyncConnection(settings, http, owned=http_client is None), options)
 
-    def _open(self, connection: AsyncConnection, timeout: float | None) -> None:
-        super()._open(connection, timeout)
-        self.text_generator = AsyncTextGenerator(connection, self._timeout)
+    def _open(self, connection: AsyncConnection, options: Options) -> None:
+        super()._open(connection, options)
+        self.text_generator = AsyncTextGenerator(connection, self._options)
 
     async def remaining_credits(self, *, timeout: float | None = None) -> RemainingCredits:
         """The workspace's credits (spec operation `remaining_credits_retrieve`)."""
-        operation = _operations.remaining_credits(seconds(timeout, self._timeout))
+        operation = _operations.remaining_credits(self._options.but(timeout))
         return await run_async(call(operation), self._connection.fetch)
 
     async def aclose(self) -> None:

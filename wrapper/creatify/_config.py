@@ -97,6 +97,21 @@ class Settings:
     credentials: Credentials
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a client sends: `timeout` in seconds, or None for each operation's own."""
+
+    timeout: float | None = None
+    max_retries: int = 2
+
+    def but(self, timeout: float | None = None, max_retries: int | None = None) -> Options:
+        """These options but for what is given. Raises ConfigurationError for what is no option."""
+        return Options(
+            self.timeout if timeout is None else check_seconds(timeout, "timeout"),
+            self.max_retries if max_retries is None else _check_retries(max_retries),
+        )
+
+
 class Sources:
     """The places where settings are looked for. Tests give their own environment."""
 
@@ -150,11 +165,6 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
     return str(url).rstrip("/")
 
 
-def seconds(given: float | None, default: float | None) -> float | None:
-    """A call's timeout: what was given for the call, checked, else the client's."""
-    return default if given is None else check_seconds(given, "timeout")
-
-
 def check_seconds(value: float, name: str) -> float:
     """A time as it was given. Raises ConfigurationError unless it is positive and below 25 days."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -168,6 +178,12 @@ def check_size(value: object, name: str) -> int:
     """A number of bytes as it was given. Raises ConfigurationError unless it is a positive int."""
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise ConfigurationError(f"{name} is in bytes, as a positive int, and not {value!r}")
+    return value
+
+
+def _check_retries(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigurationError(f"max_retries is an int from 0, and not {value!r}")
     return value
 
 

@@ -1,23 +1,27 @@
 """Where requests leave: credentials are added, the transport's errors get their names.
 
 One class per colour over one `httpx.Client` or `httpx.AsyncClient`. What several steps need stands
-in a flow, `attempts`; retries have their place there.
+in a flow, `attempts`.
 """
 
 from __future__ import annotations
 
+import math
+import random
 import sys
+import time
 from contextlib import aclosing, closing, contextmanager
 from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeAlias, TypeVar
 
 import httpx
 
 from creatify._errors import APIConnectionError, APITimeoutError, ConfigurationError
-from creatify._flow import Flow, Send, run, run_async
+from creatify._flow import Flow, Send, Sleep, run, run_async
+from creatify._retry import retry_delay
 from creatify._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from creatify._config import Settings
     from creatify._operations import Call
@@ -42,22 +46,50 @@ Client = TypeVar("Client", bound=httpx.Client | httpx.AsyncClient)
 Attempts: TypeAlias = Flow[httpx.Request, httpx.Response, httpx.Response]
 
 
-def attempts(request: httpx.Request, settings: Settings) -> Attempts:
-    """One request with all that may have to be sent for it.
+def attempts(
+    request: httpx.Request,
+    settings: Settings,
+    max_retries: int,
+    clock: Callable[[], float] = time.monotonic,
+) -> Attempts:
+    """One request with all that may have to be sent for it, within its read timeout.
 
-    After a 401 it is sent once more if the credentials have changed meanwhile: a 401 costs nothing.
-    Credentials go to the configured origin only.
+    Retries are `_retry`'s decision. After a 401 it is sent once more if the credentials have
+    changed meanwhile. Credentials go to the configured origin only.
     """
+    deadline = clock() + (request.extensions["timeout"]["read"] or math.inf)
+    retries = 0
+    while True:
+        met: httpx.Response | APIConnectionError
+        try:
+            met = yield from _attempt(request, settings, deadline - clock())
+        except APIConnectionError as error:
+            met = error
+        chance = random.random()  # noqa: S311 - it spreads load and guards no secret
+        delay = retry_delay(request.method, met, retries, chance) if retries < max_retries else None
+        if delay is None or clock() + delay >= deadline:
+            return _result(met, request)
+        retries += 1
+        yield Sleep(delay)
+
+
+def _result(met: httpx.Response | APIConnectionError, request: httpx.Request) -> httpx.Response:
+    if isinstance(met, APIConnectionError):
+        raise met
+    # Nobody after this sees the request that carries the credentials.
+    met.request = request
+    return met
+
+
+def _attempt(request: httpx.Request, settings: Settings, left: float) -> Attempts:
     if _origin(request.url) != _origin(httpx.URL(settings.base_url)):
         return (yield Send(request))
     used = settings.credentials.get()
-    response = yield Send(_signed(request, used))
+    response = yield Send(_outgoing(request, used, left))
     if response.status_code == _UNAUTHORIZED:
         fresh = settings.credentials.reread()
         if fresh not in {None, used}:
-            response = yield Send(_signed(request, fresh))
-    # Nobody after this sees the request that carries the credentials.
-    response.request = request
+            response = yield Send(_outgoing(request, fresh, left))
     return response
 
 
@@ -101,13 +133,13 @@ class _Connection(Generic[Client]):
 class Connection(_Connection[httpx.Client]):
     """Sends from threads."""
 
-    def send(self, request: httpx.Request) -> httpx.Response:
+    def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:
         """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
-        return run(attempts(request, self.settings), self._attempt)
+        return run(attempts(request, self.settings, max_retries), self._attempt)
 
     def fetch(self, call: Call) -> httpx.Response:
         """The answer to a call; see `send`."""
-        return self.send(self.request(call))
+        return self.send(self.request(call), call.max_retries)
 
     def close(self) -> None:
         """Close the pool, if it was made here."""
@@ -126,13 +158,13 @@ class Connection(_Connection[httpx.Client]):
 class AsyncConnection(_Connection[httpx.AsyncClient]):
     """Sends from tasks of one event loop."""
 
-    async def send(self, request: httpx.Request) -> httpx.Response:
+    async def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:
         """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
-        return await run_async(attempts(request, self.settings), self._attempt)
+        return await run_async(attempts(request, self.settings, max_retries), self._attempt)
 
     async def fetch(self, call: Call) -> httpx.Response:
         """The answer to a call; see `send`."""
-        return await self.send(self.request(call))
+        return await self.send(self.request(call), call.max_retries)
 
     async def close(self) -> None:
         """Close the pool, if it was made here."""
@@ -151,20 +183,21 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
 class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     """The connection as a transport, for the generated functions called through `client.api`."""
 
-    def __init__(self, connection: Connection | AsyncConnection) -> None:
+    def __init__(self, connection: Connection | AsyncConnection, max_retries: int) -> None:
         self._connection = connection
+        self._max_retries = max_retries
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send as the wrapper does."""
         if isinstance(self._connection, AsyncConnection):
             _wrong_colour("AsyncCreatify", "asyncio and asyncio_detailed")
-        return self._connection.send(request)
+        return self._connection.send(request, self._max_retries)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send as the wrapper does."""
         if isinstance(self._connection, Connection):
             _wrong_colour("Creatify", "sync and sync_detailed")
-        return await self._connection.send(request)
+        return await self._connection.send(request, self._max_retries)
 
 
 def default_headers(accept: str) -> dict[str, str]:
@@ -193,10 +226,15 @@ def _connection_error(error: httpx.RequestError) -> APIConnectionError:
     return kind(f"{where} {what}: {detail}; {outcome}", request_sent=sent)
 
 
-def _signed(request: httpx.Request, credentials: tuple[str, str]) -> httpx.Request:
-    signed = _unsigned(request)
-    signed.headers[_ID_HEADER], signed.headers[_KEY_HEADER] = credentials
-    return signed
+def _outgoing(request: httpx.Request, credentials: tuple[str, str], left: float) -> httpx.Request:
+    """The request as it leaves: with credentials, and no timeout beyond the `left` seconds."""
+    outgoing = _unsigned(request)
+    outgoing.headers[_ID_HEADER], outgoing.headers[_KEY_HEADER] = credentials
+    own = request.extensions["timeout"]
+    outgoing.extensions["timeout"] = {
+        name: left if seconds is None else min(seconds, left) for name, seconds in own.items()
+    }
+    return outgoing
 
 
 def _unsigned(request: httpx.Request) -> httpx.Request:
@@ -205,7 +243,7 @@ def _unsigned(request: httpx.Request) -> httpx.Request:
         request.url,
         headers=request.headers,
         stream=request.stream,
-        extensions=request.extensions,
+        extensions=dict(request.extensions),
     )
     for name in (_ID_HEADER, _KEY_HEADER):
         copy.headers.pop(name, None)

@@ -8,7 +8,6 @@ their `sync` and `asyncio` functions: those buffer a stream, die on a status tha
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from creatify._config import Options
+
 T = TypeVar("T")
 
 
@@ -63,6 +64,7 @@ class Call:
     method: str
     path: str
     timeout: float
+    max_retries: int
     accept: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = field(default=None, repr=False)
@@ -85,36 +87,34 @@ class Operation(Generic[T]):
         return decode(response.content, self.build)
 
 
-def create(
-    request: TextGenRequest, timeout: float | None, *, at_most: float = math.inf
-) -> Operation[TextGenResponse]:
+def create(request: TextGenRequest, options: Options) -> Operation[TextGenResponse]:
     """`sse_text_generator_create`. Raises InvalidRequestError."""
     default = SYNC_TIMEOUT if request.sync else TIMEOUT
     kwargs = _kwargs(sse_text_generator_create, request)
-    return Operation(_post(kwargs, min(timeout or default, at_most)), _one(TextGenResponse))
+    return Operation(_post(kwargs, options, default), _one(TextGenResponse))
 
 
-def stream(request: TextGenRequest, timeout: float) -> Call:
+def stream(request: TextGenRequest, options: Options) -> Call:
     """`sse_text_generator_stream_create`, whose answer is no JSON. Raises InvalidRequestError."""
     kwargs = _kwargs(sse_text_generator_stream_create, request)
-    return _post(kwargs, timeout, accept="text/event-stream")
+    return _post(kwargs, options, TIMEOUT, accept="text/event-stream")
 
 
-def retrieve(task_id: UUID, timeout: float | None) -> Operation[TextGenResponse]:
+def retrieve(task_id: UUID, options: Options) -> Operation[TextGenResponse]:
     """`sse_text_generator_retrieve`."""
     kwargs = sse_text_generator_retrieve._get_kwargs(task_id)
-    return Operation(_get(kwargs, timeout), _one(TextGenResponse))
+    return Operation(_get(kwargs, options), _one(TextGenResponse))
 
 
-def list_tasks(timeout: float | None) -> Operation[list[TextGenResponse]]:
+def list_tasks(options: Options) -> Operation[list[TextGenResponse]]:
     """`sse_text_generator_list`."""
-    return Operation(_get(sse_text_generator_list._get_kwargs(), timeout), _many(TextGenResponse))
+    return Operation(_get(sse_text_generator_list._get_kwargs(), options), _many(TextGenResponse))
 
 
-def remaining_credits(timeout: float | None) -> Operation[RemainingCredits]:
+def remaining_credits(options: Options) -> Operation[RemainingCredits]:
     """`remaining_credits_retrieve`."""
     kwargs = remaining_credits_retrieve._get_kwargs()
-    return Operation(_get(kwargs, timeout), _one(RemainingCredits))
+    return Operation(_get(kwargs, options), _one(RemainingCredits))
 
 
 def decode(body: bytes, build: Callable[[JSON], T]) -> T:
@@ -202,14 +202,24 @@ def _kwargs(endpoint: _PostEndpoint, request: TextGenRequest) -> dict[str, Any]:
     return kwargs
 
 
-def _post(kwargs: dict[str, Any], timeout: float, accept: str = "application/json") -> Call:
+def _post(
+    kwargs: dict[str, Any], options: Options, timeout: float, accept: str = "application/json"
+) -> Call:
     try:
         text = json.dumps(kwargs["json"], ensure_ascii=False, allow_nan=False)
         content = text.encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidRequestError(f"the request can't be written as JSON: {error}") from error
-    return Call(kwargs["method"], kwargs["url"], timeout, accept, kwargs["headers"], content)
+    return Call(
+        kwargs["method"],
+        kwargs["url"],
+        options.timeout or timeout,
+        options.max_retries,
+        accept,
+        kwargs["headers"],
+        content,
+    )
 
 
-def _get(kwargs: dict[str, Any], timeout: float | None) -> Call:
-    return Call(kwargs["method"], kwargs["url"], timeout or TIMEOUT)
+def _get(kwargs: dict[str, Any], options: Options) -> Call:
+    return Call(kwargs["method"], kwargs["url"], options.timeout or TIMEOUT, options.max_retries)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
 from creatify import _operations
-from creatify._config import check_seconds, check_size, seconds
+from creatify._config import Options, check_seconds, check_size
 from creatify._connection import AsyncConnection, Connection
 from creatify._flow import run, run_async
 from creatify._stream import AnyConnection, AsyncTextStream, TextStream
@@ -29,13 +30,14 @@ _POLL: Final = PollPolicy()
 
 
 class _TextGenerator(Generic[AnyConnection]):
-    def __init__(self, connection: AnyConnection, timeout: float | None) -> None:
+    def __init__(self, connection: AnyConnection, options: Options) -> None:
         self._connection = connection
-        self._timeout = timeout
+        self._options = options
 
-    def _create_timeout(self, request: TextGenRequest, timeout: float | None) -> float | None:
+    def _create_options(self, request: TextGenRequest, timeout: float | None) -> Options:
         """A request with `sync` ignores the client's timeout, which is meant for short calls."""
-        return seconds(timeout, None if request.sync else self._timeout)
+        options = replace(self._options, timeout=None) if request.sync else self._options
+        return options.but(timeout)
 
 
 class TextGenerator(_TextGenerator[Connection]):
@@ -76,7 +78,7 @@ class TextGenerator(_TextGenerator[Connection]):
         API's silence: by default the client's, else 60, and 600 with `sync`.
         """
         body = _operations.as_request(request, fields)
-        operation = _operations.create(body, self._create_timeout(body, timeout))
+        operation = _operations.create(body, self._create_options(body, timeout))
         return run(call(operation), self._connection.fetch)
 
     @overload
@@ -119,7 +121,9 @@ class TextGenerator(_TextGenerator[Connection]):
         Raises what `wait` raises.
         """
         body = _operations.as_request(request, fields)
-        steps = generate(body, timeout=timeout, poll=poll, on_update=on_update)
+        steps = generate(
+            body, timeout=timeout, options=self._options, poll=poll, on_update=on_update
+        )
         return run(steps, self._connection.fetch)
 
     def retrieve(self, task_id: UUID | str, *, timeout: float | None = None) -> TextGenResponse:
@@ -128,9 +132,7 @@ class TextGenerator(_TextGenerator[Connection]):
         Raises NotFoundError; InvalidRequestError for an id that is no UUID, before anything is
         sent.
         """
-        operation = _operations.retrieve(
-            _operations.as_id(task_id), seconds(timeout, self._timeout)
-        )
+        operation = _operations.retrieve(_operations.as_id(task_id), self._options.but(timeout))
         return run(call(operation), self._connection.fetch)
 
     def list(self, *, timeout: float | None = None) -> builtins.list[TextGenResponse]:
@@ -138,7 +140,7 @@ class TextGenerator(_TextGenerator[Connection]):
 
         The provider states no order and no limit.
         """
-        operation = _operations.list_tasks(seconds(timeout, self._timeout))
+        operation = _operations.list_tasks(self._options.but(timeout))
         return run(call(operation), self._connection.fetch)
 
     def wait(
@@ -195,7 +197,9 @@ class TextGenerator(_TextGenerator[Connection]):
         bounds the time between two events, `max_event_size` (bytes) the size of one.
         """
         body = _operations.as_request(request, fields)
-        operation = _operations.stream(body, check_seconds(idle_timeout, "idle_timeout"))
+        operation = _operations.stream(
+            body, self._options.but(check_seconds(idle_timeout, "idle_timeout"))
+        )
         return TextStream(
             self._connection, operation, idle_timeout, check_size(max_event_size, "max_event_size")
         )
@@ -239,7 +243,7 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
         API's silence: by default the client's, else 60, and 600 with `sync`.
         """
         body = _operations.as_request(request, fields)
-        operation = _operations.create(body, self._create_timeout(body, timeout))
+        operation = _operations.create(body, self._create_options(body, timeout))
         return await run_async(call(operation), self._connection.fetch)
 
     @overload
@@ -282,7 +286,9 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
         Raises what `wait` raises.
         """
         body = _operations.as_request(request, fields)
-        steps = generate(body, timeout=timeout, poll=poll, on_update=on_update)
+        steps = generate(
+            body, timeout=timeout, options=self._options, poll=poll, on_update=on_update
+        )
         return await run_async(steps, self._connection.fetch)
 
     async def retrieve(
@@ -293,9 +299,7 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
         Raises NotFoundError; InvalidRequestError for an id that is no UUID, before anything is
         sent.
         """
-        operation = _operations.retrieve(
-            _operations.as_id(task_id), seconds(timeout, self._timeout)
-        )
+        operation = _operations.retrieve(_operations.as_id(task_id), self._options.but(timeout))
         return await run_async(call(operation), self._connection.fetch)
 
     async def list(self, *, timeout: float | None = None) -> builtins.list[TextGenResponse]:
@@ -303,7 +307,7 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
 
         The provider states no order and no limit.
         """
-        operation = _operations.list_tasks(seconds(timeout, self._timeout))
+        operation = _operations.list_tasks(self._options.but(timeout))
         return await run_async(call(operation), self._connection.fetch)
 
     async def wait(
@@ -360,7 +364,9 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
         (seconds) bounds the time between two events, `max_event_size` (bytes) the size of one.
         """
         body = _operations.as_request(request, fields)
-        operation = _operations.stream(body, check_seconds(idle_timeout, "idle_timeout"))
+        operation = _operations.stream(
+            body, self._options.but(check_seconds(idle_timeout, "idle_timeout"))
+        )
         return AsyncTextStream(
             self._connection, operation, idle_timeout, check_size(max_event_size, "max_event_size")
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
 from creatify import _operations
-from creatify._config import check_seconds
+from creatify._config import Options, check_seconds
 from creatify._errors import (
     APIStatusError,
     AuthenticationError,
@@ -104,6 +104,7 @@ def generate(
     request: TextGenRequest,
     *,
     timeout: float,
+    options: Options,
     poll: PollPolicy,
     on_update: OnUpdate | None,
     clock: Callable[[], float] = time.monotonic,
@@ -111,7 +112,8 @@ def generate(
     """Create, then wait; one timeout for both. Raises what both raise."""
     started = clock()
     check_seconds(timeout, "timeout")
-    task = yield from call(_operations.create(request, None, at_most=timeout))
+    own = _operations.SYNC_TIMEOUT if request.sync else options.timeout or _operations.TIMEOUT
+    task = yield from call(_operations.create(request, options.but(min(own, timeout))))
     if on_update is not None:
         on_update(task)
     left = max(timeout - (clock() - started), _SHORTEST)
@@ -162,15 +164,16 @@ class _Waiting:
 
     def look(self) -> Steps[TextGenResponse]:
         """The task by its id, else out of the list. Raises what the poll met."""
-        timeout = min(max(self._left(), _SHORTEST), _operations.TIMEOUT)
+        # No retries: the next poll is one.
+        options = Options(min(max(self._left(), _SHORTEST), _operations.TIMEOUT), max_retries=0)
         if self._retrieve_misses < _RETRIEVE_TRIES:
             try:
-                return (yield from call(_operations.retrieve(self._id, timeout)))
+                return (yield from call(_operations.retrieve(self._id, options)))
             except APIStatusError as error:
                 if error.status_code not in _ABSENT:
                     raise
                 self._absent = error
-        tasks = yield from call(_operations.list_tasks(timeout))
+        tasks = yield from call(_operations.list_tasks(options))
         found = next((task for task in tasks if task.id == self._id), None)
         if found is None:
             raise cast("APIStatusError", self._absent)

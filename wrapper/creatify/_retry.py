@@ -1,0 +1,58 @@
+"""When a request is sent again: a decision over what it met, without I/O and without a clock.
+
+A request that was sent and met no answer, or a 5xx, has an unknown outcome: the API may have
+acted on it. A POST is never sent again then, because it may have been paid for. It is sent again
+where nothing can have happened: it provably never reached the API, or the API refused it (429, or
+503 with Retry-After). A GET is sent again after anything that may pass.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Final
+
+from creatify._errors import APIConnectionError
+from creatify._status import retry_after
+
+if TYPE_CHECKING:
+    import httpx
+
+_FIRST_DELAY: Final = 0.5  # seconds
+_LONGEST_DELAY: Final = 8.0  # seconds
+_LONGEST_RETRY_AFTER: Final = 60.0  # seconds; who asks for more gets no retry
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERROR, _UNAVAILABLE = 408, 429, 500, 503
+
+
+def retry_delay(
+    method: str, met: httpx.Response | APIConnectionError, retries: int, chance: float
+) -> float | None:
+    """Seconds until the request is sent again; None if it is not.
+
+    `met` is what the last attempt met, `retries` how many retries came before, `chance` is uniform
+    in 0..1 (full jitter). Retry-After is obeyed up to 60 seconds.
+    """
+    if not _may_send_again(method.upper() in _SAFE, met):
+        return None
+    asked = None if isinstance(met, APIConnectionError) else retry_after(met.headers)
+    if asked is not None:
+        return asked if asked <= _LONGEST_RETRY_AFTER else None
+    return min(_FIRST_DELAY * 2.0**retries, _LONGEST_DELAY) * chance
+
+
+def _may_send_again(safe: bool, met: httpx.Response | APIConnectionError) -> bool:  # noqa: FBT001 - private
+    if isinstance(met, APIConnectionError):
+        return not _is_tls(met) and (safe or not met.request_sent)
+    status = met.status_code
+    if status == _TOO_MANY_REQUESTS:
+        return True
+    if safe:
+        return status == _REQUEST_TIMEOUT or status >= _SERVER_ERROR
+    return status == _UNAVAILABLE and retry_after(met.headers) is not None
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    """Whether TLS failed, which another try would not better."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error is not None
