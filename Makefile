@@ -15,8 +15,8 @@ help: ## List the targets
 demo: $(READY) ## Show the main job against the emulator (LIVE=1: against the real API, which costs credits)
 	@$(BIN)/python scripts/demo.py $(if $(LIVE),--live)
 
-test: $(READY) ## Run the tests with coverage (SLOW=1: the long proofs too)
-	$(BIN)/coverage run -m pytest $(if $(SLOW),-m "slow or not slow")
+test: $(READY) ## Run the tests with coverage (two to three minutes)
+	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report --show-missing --skip-covered
 
 check: $(READY) ## Format, lint, types, layers, and drift of the generated code

@@ -119,7 +119,7 @@ def list_tasks(client: Creatify) -> None:
 def _emulated(stack: ExitStack) -> Creatify:
     from creatify.testing import Emulator  # noqa: PLC0415 - LIVE=1 does without it
 
-    emulator = stack.enter_context(Emulator(recordings=RECORDINGS))
+    emulator = stack.enter_context(Emulator(recordings=RECORDINGS, chunk_delay=0.03))
     return Creatify(base_url=emulator.url, api_id=emulator.api_id, api_key=emulator.api_key)
 
 

@@ -26,7 +26,15 @@ from creatify import (
     CreatifyError,
     user,
 )
-from creatify._config import Arguments, Credentials, Settings, Sources, check_base_url, resolve
+from creatify._config import (
+    Arguments,
+    Credentials,
+    Keys,
+    Settings,
+    Sources,
+    check_base_url,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +53,8 @@ def resolved(**arguments: Any) -> Settings:
 
 
 def pair(**arguments: Any) -> tuple[str, str]:
-    return resolved(**arguments).credentials.get()
+    keys = resolved(**arguments).credentials.get()
+    return keys.api_id, keys.api_key
 
 
 def refusal(**arguments: Any) -> str:
@@ -155,9 +164,8 @@ class TestPrecedence:
     def test_half_a_pair_of_arguments_is_not_completed(
         self, arguments: dict[str, str], missing: str, present: str
     ) -> None:
-        assert (
-            refusal(**arguments) == f"{present} is set and {missing} is missing, in the arguments"
-        )
+        said = f"{present} is set and {missing} is missing; both come from one source: "
+        assert refusal(**arguments) == f"{said}the arguments"
 
     @pytest.mark.parametrize("names", [("API_ID", "API_KEY"), ("API_ID_FILE", "API_KEY_FILE")])
     @pytest.mark.parametrize("gone", [0, 1])
@@ -168,8 +176,13 @@ class TestPrecedence:
             monkeypatch.delenv("CREATIFY_API_ID")
             monkeypatch.delenv("CREATIFY_API_KEY")
         monkeypatch.delenv(f"CREATIFY_{names[gone]}")
-        said = f"CREATIFY_{names[1 - gone]} is set and CREATIFY_{names[gone]} is missing, in "
+        said = f"CREATIFY_{names[1 - gone]} is set and CREATIFY_{names[gone]} is missing; both "
         assert refusal().startswith(said)
+
+    @pytest.mark.parametrize("credentials", [("id", "key"), "id", 5])
+    def test_credentials_that_can_not_be_asked_are_refused(self, credentials: Any) -> None:
+        said = "credentials is a callable that gives an API id and an API key"
+        assert refusal(credentials=credentials) == said
 
     def test_both_an_argument_pair_and_a_callable_is_one_too_many(self) -> None:
         assert "not both" in refusal(api_id="id", credentials=lambda: ("id", "key"))
@@ -406,8 +419,13 @@ class TestProfiles:
     def test_half_a_pair_is_named(self, profiles: Path, half: str) -> None:
         missing = "api_key" if half == "api_id" else "api_id"
         write_profiles(profiles, f'[default]\n{half} = "CANARY"\n')
-        said = f"{half} is set and {missing} is missing, in the profile [default] in {profiles}"
-        assert refusal() == said
+        said = f"{half} is set and {missing} is missing; both come from one source: the profile "
+        assert refusal() == f"{said}[default] in {profiles}"
+
+    def test_an_unknown_key_is_an_error_and_not_ignored(self, profiles: Path) -> None:
+        text = '[default]\napi_id = "i"\napi_key = "k"\nbase_ulr = "https://a.example"\n'
+        write_profiles(profiles, text)
+        assert refusal() == f"the profile [default] in {profiles} has the unknown key 'base_ulr'"
 
     def test_a_profile_without_credentials_is_an_error(self, profiles: Path) -> None:
         write_profiles(profiles, '[default]\nbase_url = "https://a.example"\n')
@@ -613,7 +631,7 @@ class TestWhenItIsRead:
 
     def test_another_environment_can_be_given(self) -> None:
         sources = Sources({"CREATIFY_API_ID": "i", "CREATIFY_API_KEY": "k"})
-        assert resolve(Arguments(), sources).credentials.get() == ("i", "k")
+        assert resolve(Arguments(), sources).credentials.get() == Keys("i", "k")
 
 
 SECRETS = {"api_id": "CANARY-ID", "api_key": "CANARY-KEY"}

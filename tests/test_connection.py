@@ -7,11 +7,13 @@ import contextlib
 import json
 import socket
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+import creatify_api
 from creatify import (
     APIConnectionError,
     APIStatusError,
@@ -19,6 +21,7 @@ from creatify import (
     AsyncCreatify,
     ConfigurationError,
     Creatify,
+    InsufficientCreditsError,
     user,
 )
 from creatify_api.api.text_generator import sse_text_generator_list
@@ -36,6 +39,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 CANARY_ID, CANARY_KEY = "canary-id-51f0", "canary-key-77aa"
+OPERATIONS = {
+    operation["operationId"]
+    for path in json.loads(Path(creatify_api.__file__).with_name("openapi.json").read_text())[
+        "paths"
+    ].values()
+    for operation in path.values()
+}
 HELLO: dict[str, Any] = {"model_name": "gemini-2.5-flash", "messages": [user("Hello")]}
 
 
@@ -187,13 +197,93 @@ async def test_no_credential_shows_in_an_error_its_chain_or_its_traceback_text(
         with pytest.raises(expected) as caught:
             await client.text_generator.list()
         error: BaseException | None = caught.value
-        shown += traceback.format_exception(caught.value)
+        told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        # This test's own frame holds what it looks for.
+        shown += [line for line in told.format() if __file__ not in line]
         while error is not None:
             shown += [repr(error), repr(vars(error))]
             with contextlib.suppress(AttributeError, RuntimeError):
                 shown.append(str(error.request.headers.raw))  # type: ignore[attr-defined]  # httpx's
             error = error.__cause__ or error.__context__
     assert "canary" not in "".join(shown)
+
+
+@pytest.mark.parametrize("body", [b"", b'{"error": "no cre'])
+async def test_an_error_whose_body_is_cut_short_is_still_that_error(
+    colour: Colour, serve: Serve, body: bytes
+) -> None:
+    def script(exchange: Exchange) -> None:
+        exchange.send(b"HTTP/1.1 402 Payment Required\r\nContent-Length: 99\r\n\r\n" + body)
+        exchange.reset()
+
+    client = colour.client(base_url=serve(script).url)
+    with pytest.raises(InsufficientCreditsError, match="402"):
+        await client.text_generator.create(**HELLO)
+
+
+async def test_a_closed_client_says_so(colour: Colour, serve: Serve) -> None:
+    client = colour.client(base_url=serve(empty_list).url)
+    await colour.close()
+    with pytest.raises(ConfigurationError, match="this client is closed"):
+        await client.text_generator.list()
+
+
+async def test_an_http_client_of_another_kind_is_refused(colour: Colour) -> None:
+    other: Any = httpx.AsyncClient() if colour.is_sync else httpx.Client()
+    for wrong in (other, 5):
+        with pytest.raises(ConfigurationError, match="http_client is an httpx"):
+            colour.client(http_client=wrong)
+
+
+def test_a_second_event_loop_is_refused_before_anything_is_sent(emulator: Emulator) -> None:
+    client = AsyncCreatify(base_url=emulator.url, api_id=emulator.api_id, api_key=emulator.api_key)
+
+    async def both() -> None:
+        await client.text_generator.create(**HELLO)
+        await client._connection._http.aclose()
+
+    first = asyncio.new_event_loop()
+    first.run_until_complete(both())
+    second = AsyncCreatify(base_url=emulator.url, api_id=emulator.api_id, api_key=emulator.api_key)
+    second._connection._loop = first
+    first.close()
+    with pytest.raises(ConfigurationError, match="make one for each loop"):
+        asyncio.run(second.text_generator.create(**HELLO))
+    assert emulator.charges == 1
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+async def test_the_way_to_this_machine_goes_through_no_proxy(
+    colour: Colour, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    server, proxy = serve(empty_list), serve(empty_list)
+    monkeypatch.setenv(name, proxy.url)
+    assert await colour.client(base_url=server.url).text_generator.list() == []
+    assert (len(server.exchanges), len(proxy.exchanges)) == (1, 0)
+
+
+async def test_a_request_to_another_host_goes_through_the_proxy_of_the_environment(
+    colour: Colour, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = serve(empty_list)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    client = colour.client(base_url="http://api.example", allow_http=True)
+    assert await client.text_generator.list() == []
+    assert proxy.exchanges[0].head.startswith("GET http://api.example/sse/text_generator/ ")
+
+
+async def test_every_operation_of_the_spec_works_against_the_emulator(
+    colour: Colour, emulator: Emulator
+) -> None:
+    client = colour.client(base_url=emulator.url, api_id=emulator.api_id, api_key=emulator.api_key)
+    created = await client.text_generator.create(**HELLO)
+    async with client.text_generator.stream(**HELLO) as stream:
+        await stream.until_done()
+    assert (await client.text_generator.retrieve(created.id)).id == created.id
+    listed = {str(task.id) for task in await client.text_generator.list()}
+    assert listed == {str(created.id), stream.receipt.id}
+    assert (await client.remaining_credits()).remaining_credits == emulator.credits
+    assert {request.operation for request in emulator.requests} == OPERATIONS
 
 
 async def test_generated_functions_have_credentials_through_client_api(
@@ -215,7 +305,7 @@ async def test_the_generated_clients_own_options_keep_the_credentials(emulator: 
     with Creatify(
         base_url=emulator.url, api_id=emulator.api_id, api_key=emulator.api_key
     ) as client:
-        api = client.api.with_timeout(httpx.Timeout(5)).with_headers({"X-Trace": "1"})
+        api = client.api.with_timeout(httpx.Timeout(None)).with_headers({"X-Trace": "1"})
         assert sse_text_generator_list.sync(client=api) == []
     assert emulator.requests[-1].headers["x-trace"] == "1"
 

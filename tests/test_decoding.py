@@ -100,9 +100,12 @@ async def test_any_2xx_is_read_alike(colour: Colour, serve: Serve, operation: st
     assert len(server.exchanges) == len(statuses)
 
 
-async def test_the_content_type_of_an_answer_does_not_matter(colour: Colour, serve: Serve) -> None:
+@pytest.mark.parametrize("content_type", ["text/plain; charset=latin-1", "text/event-stream"])
+async def test_the_content_type_of_an_answer_does_not_matter(
+    colour: Colour, serve: Serve, content_type: str
+) -> None:
     body = b"\xef\xbb\xbf" + json.dumps(TASK | {"model_name": "gemä"}, ensure_ascii=False).encode()
-    server = answering(serve, body, content_type="text/plain; charset=latin-1")
+    server = answering(serve, body, content_type=content_type)
     got = await call(colour.client(base_url=server.url), "create")
     assert got.model_name == "gemä"
 

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import socket
 import threading
 import time
@@ -422,6 +423,45 @@ def test_a_port_in_use_is_an_oserror() -> None:
             other.__enter__()
 
 
+def test_it_can_be_left_twice_and_before_it_was_entered() -> None:
+    emulator = Emulator()
+    emulator.__exit__(None, None, None)
+    with emulator:
+        emulator.__exit__(None, None, None)
+        with pytest.raises(RuntimeError, match="isn't running"):
+            _ = emulator.url
+
+
+def test_while_it_runs_it_cannot_be_entered_again() -> None:
+    with Emulator() as emulator, client_of(emulator) as client:
+        with pytest.raises(RuntimeError, match="running already"):
+            emulator.__enter__()
+        assert client.get(TASKS).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"fail_when": "boom"}, TypeError, "fail_when must be callable, not 'boom'."),
+        ({"fail_when": None}, TypeError, "fail_when must be callable, not None."),
+        ({"credits": "10"}, TypeError, "credits must be a number, not '10'."),
+        ({"credits": -1}, ValueError, "credits must be 0 or more, not -1."),
+        ({"credits": float("nan")}, ValueError, "credits must be 0 or more, not nan."),
+        ({"cost": -0.5}, ValueError, "cost must be 0 or more, not -0.5."),
+        ({"pending": None}, TypeError, "pending must be a number, not None."),
+        ({"running": -1}, ValueError, "running must be 0 or more, not -1."),
+        ({"chunk_delay": "1"}, TypeError, "chunk_delay must be a number, not '1'."),
+        ({"port": 65536}, ValueError, "port must be 0 to 65535, not 65536."),
+        ({"port": "8787"}, ValueError, "port must be 0 to 65535, not '8787'."),
+    ],
+)
+def test_a_setting_that_cannot_be_is_an_error_at_construction(
+    settings: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=f"^{re.escape(said)}$"):
+        Emulator(**settings)
+
+
 async def _ask_inside_a_loop() -> int:
     with Emulator() as emulator:
         headers = {"X-API-ID": emulator.api_id, "X-API-KEY": emulator.api_key}
@@ -435,9 +475,6 @@ def test_it_works_inside_a_running_event_loop() -> None:
 
 
 def test_it_logs_nothing_but_defects(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(_: Any) -> str | None:
-        raise LookupError("a defect of fail_when")
-
     with caplog.at_level(logging.DEBUG, "uvicorn"):
         with emulated(check=False) as (emulator, client):
             client.post(STREAM, json=ask())
@@ -445,11 +482,11 @@ def test_it_logs_nothing_but_defects(caplog: pytest.LogCaptureFixture) -> None:
                 pass
             assert not [r for r in caplog.records if r.name.startswith("uvicorn")]
             logging.getLogger("uvicorn.error").info("another server's")
-            emulator.fail_when = broken
-            assert client.post(TASKS, json=ask()).status_code == 500
+            emulator.tasks.add(response_text="\ud800")  # can't be sent
+            assert client.get(TASKS).status_code == 500
         ours = [r for r in caplog.records if r.name.startswith("uvicorn")]
     assert [r.levelname for r in ours] == ["INFO", "ERROR"]
-    assert "a defect of fail_when" in caplog.text
+    assert "surrogates not allowed" in caplog.text
 
 
 def _until(condition: Any) -> None:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from emulated import STREAM, ask
 
+from creatify.testing import Emulator
 from creatify.testing.__main__ import main
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -43,20 +45,49 @@ def test_the_module_serves_until_it_gets_a_signal(number: int) -> None:
     assert (process.returncode, out, err) == (0, b"", b"")
 
 
+@pytest.fixture
+def signal_handlers() -> Iterator[None]:
+    """Those of before the test, afterwards."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signal_handlers")
 def test_main_prints_what_to_paste(capsys: pytest.CaptureFixture[str]) -> None:
-    ended = threading.Event()
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     killer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
     killer.start()
     try:
         main(["--port", "0"])
     finally:
         killer.join()
-        ended.set()
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
-            signal.signal(number, handler)
     given = exports(capsys.readouterr().out)
     assert set(given) == {"CREATIFY_BASE_URL", "CREATIFY_API_ID", "CREATIFY_API_KEY"}
+
+
+@pytest.mark.usefixtures("signal_handlers")
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--port={busy}", "in use"),
+        ("--port=65536", "port must be 0 to 65535"),
+        ("--recordings={missing}", "No such file or directory: '{missing}'"),
+    ],
+)
+def test_what_keeps_it_from_serving_is_one_line_and_exit_code_2(
+    option: str, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Emulator() as other:
+        names = {"busy": other.url.rpartition(":")[2], "missing": str(tmp_path / "missing")}
+        with pytest.raises(SystemExit) as ended:
+            main([option.format(**names)])
+    assert ended.value.code == 2
+    out, err = capfd.readouterr()
+    (line,) = err.splitlines()
+    assert line.startswith("python -m creatify.testing: error: ")
+    assert said.format(**names) in line
+    assert out == ""
 
 
 def test_without_the_extra_the_import_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from emulated import STREAM, TASKS, ask, chunks, emulated, text_of
+from emulated import STREAM, TASKS, ask, chunks, client_of, emulated, text_of
 
 from creatify.testing import Emulator
 
@@ -83,6 +84,32 @@ def test_while_a_stream_goes_on_its_task_is_running() -> None:
         assert emulator.charges == 1
 
 
+def test_a_reader_that_hangs_up_is_noticed_even_between_chunks_without_pause(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "long.sse").write_bytes(b"data: {}\n\n" * 1000)
+    with emulated(recordings=tmp_path, chunk_delay=0, check=False) as (emulator, client):
+        for prompt in ("Write a tagline.", "long"):
+            with client.stream("POST", STREAM, json=ask(prompt)):
+                pass
+        deadline = time.monotonic() + 5
+        while [task.status for task in emulator.tasks.values()] != ["done", "done"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def test_a_long_stream_lets_others_be_answered_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "long.sse").write_bytes(b"data: {}\n\n" * 20_000)
+    with (
+        emulated(recordings=tmp_path, chunk_delay=0, check=False) as (emulator, client),
+        client.stream("POST", STREAM, json=ask("long")),
+        client_of(emulator) as other,
+    ):
+        (task,) = other.get(TASKS).json()
+    assert task["status"] == "running"
+
+
 def test_a_failing_stream_ends_with_an_error_event() -> None:
     with emulated(fail_when=lambda _: "Overloaded.") as (_, client):
         stream = chunks(client.post(STREAM, json=ask()).content)
@@ -142,8 +169,19 @@ def test_another_prompt_than_a_recording_is_answered_as_ever() -> None:
 def test_a_folder_of_recordings_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no recording")
     Emulator(recordings=tmp_path)
-    with pytest.raises(FileNotFoundError):
-        Emulator(recordings=tmp_path / "missing")
+    for missing in (tmp_path / "missing", str(tmp_path / "missing")):
+        with pytest.raises(FileNotFoundError):
+            Emulator(recordings=missing)
+
+
+def test_the_folder_of_recordings_may_be_a_str() -> None:
+    with emulated(recordings=str(RECORDINGS), check=False) as (_, client):
+        response = client.post(STREAM, json=ask("capital"))
+    assert response.content == (RECORDINGS / "capital.sse").read_bytes()
+
+
+def _candidate(parts: bytes) -> bytes:
+    return b'data: {"candidates": [{"content": {"parts": [%b]}}]}\n\n' % parts
 
 
 @pytest.mark.parametrize(
@@ -154,20 +192,34 @@ def test_a_folder_of_recordings_that_is_not_there_is_an_error(tmp_path: Path) ->
         (b'data: {"candidates": [{"content": {"parts": [{"te', ""),
         (b"data: 17\n\ndata: [DONE]\n\n", ""),
         (
-            b"".join(
-                b'data: {"candidates": [{"content": {"parts": [%b]}}]}\n\n' % part
-                for part in (b'{"text": "Hm.", "thought": true}', b'{"text": "Yes"}')
-            ),
+            _candidate(b'{"text": "Hm.", "thought": true}') + _candidate(b'{"text": "Yes"}'),
             "Yes",
         ),
+        (b"\n\r\n\n\xff\x00", ""),
+        (b'data: {"candidates": "x"}\n\n', ""),
+        (b'data: {"candidates": 17}\n\n', ""),
+        (b'data: {"candidates": ["x", {"content": null}, {"content": {"parts": {}}}]}\n\n', ""),
+        (_candidate(b'"x", null, {"text": 17}, {"text": "Yes"}, {"functionCall": "f"}'), "Yes"),
+        (_candidate(b'{"text": "\\ud800"}') + _candidate(b'{"text": "Yes"}'), "Yes"),
+        (_candidate(b'{"functionCall": {"name": "f", "args": {"x": NaN}}}'), ""),
+        (_candidate(b'{"functionCall": {}}, {"functionCall": {"name": "f", "args": 17}}'), ""),
+        (b"data: " + b"[" * 100_000, ""),
     ],
+    ids=lambda value: repr(value[:60]),
 )
-def test_recordings_may_be_broken(tmp_path: Path, recorded: bytes, text: str) -> None:
+@pytest.mark.parametrize("chunk_delay", [0, 0.001])
+def test_recordings_may_be_broken(
+    tmp_path: Path, recorded: bytes, text: str, chunk_delay: float
+) -> None:
     (tmp_path / "odd.sse").write_bytes(recorded)
-    with emulated(recordings=tmp_path, chunk_delay=0.001, check=False) as (_, client):
-        assert client.post(STREAM, json=ask("odd")).content == recorded
-        (task,) = client.get(TASKS).json()
-    assert (task["status"], task["response_text"]) == ("done", text)
+    with emulated(recordings=tmp_path, chunk_delay=chunk_delay, check=False) as (_, client):
+        for _ in range(2):
+            response = client.post(STREAM, json=ask("odd"))
+            assert (response.status_code, response.content) == (200, recorded)
+        tasks = client.get(TASKS).json()
+    for task in tasks:
+        assert (task["status"], task["response_text"]) == ("done", text)
+        assert task["response_function_calls"] == []
 
 
 def test_an_event_of_a_recording_is_sent_at_a_time() -> None:

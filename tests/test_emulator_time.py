@@ -1,6 +1,7 @@
 import contextlib
 import json
 import queue
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -126,6 +127,37 @@ def test_a_prompt_fails_for_the_reason_that_fail_when_gives() -> None:
         emulator.fail_when = lambda _: "All fail."
         task = client.post(TASKS, json=ask("good", sync=True)).json()
         assert task["failed_reason"] == "All fail."
+
+
+def _raises(_: Any) -> str:
+    raise LookupError("a defect")
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (lambda _: True, "fail_when returned True, neither a str nor None."),
+        (lambda _: False, "fail_when returned False, neither a str nor None."),
+        (_raises, "fail_when raised LookupError: a defect"),
+        (lambda _: sys.exit(3), "fail_when raised SystemExit: 3"),
+        (lambda _: pytest.fail("not that"), "fail_when raised Failed: not that"),
+        ("boom", "fail_when raised TypeError: 'str' object is not callable"),
+    ],
+)
+@pytest.mark.parametrize("path", [TASKS, STREAM])
+def test_a_broken_fail_when_is_a_500_that_says_so_and_costs_nothing(
+    broken: Any, said: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with emulated(check=False) as (emulator, client):
+        emulator.fail_when = broken
+        for _ in range(3):  # on one connection: it isn't reset
+            response = client.post(path, json=ask())
+            assert (response.status_code, response.json()) == (500, {"error": said})
+        assert (emulator.charges, list(emulator.tasks)) == (0, [])
+    assert {(r.name, r.levelname) for r in caplog.records if r.name != "httpx"} == {
+        ("creatify.testing", "ERROR")
+    }
+    assert said in caplog.text
 
 
 # Webhooks

@@ -237,7 +237,10 @@ class TestMedia:
         file = tmp_path / "absent.png"
         with pytest.raises(InvalidRequestError) as caught:
             MEDIA[kind](file)
-        assert str(caught.value) == f"the {kind} {file} can't be read: No such file or directory"
+        assert str(caught.value) == (
+            f"the {kind} {file} can't be read: No such file or directory (give bytes or the path of"
+            " a file; nothing is fetched from a URL)"
+        )
 
     def test_a_folder_is_no_image(self, tmp_path: Path) -> None:
         with pytest.raises(InvalidRequestError, match="can't be read: Is a directory"):

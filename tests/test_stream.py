@@ -6,11 +6,13 @@ are, what silence is, and what becomes of the connection.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import json
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -22,9 +24,11 @@ from rawserver import each
 from creatify import (
     APIConnectionError,
     APIStatusError,
+    AsyncCreatify,
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
+    Creatify,
     CreatifyError,
     InsufficientCreditsError,
     ResponseDecodeError,
@@ -32,6 +36,7 @@ from creatify import (
     StreamEventError,
     StreamIdleError,
     StreamInterruptedError,
+    TextStream,
     user,
 )
 from creatify_api.models import (
@@ -883,13 +888,120 @@ async def test_a_stream_closed_before_it_was_read_is_interrupted(
     assert caught.value.chunks_received == 0
 
 
-async def test_after_the_block_there_is_nothing_to_read(colour: Colour, serve: Serve) -> None:
-    client = colour.client(base_url=serve(sends(said("a"), END)).url)
-    async with client.text_generator.stream(**ASK) as stream:
-        async for _ in stream:
+async def test_after_the_block_an_incomplete_stream_says_so_and_a_complete_one_is_empty(
+    colour: Colour, serve: Serve
+) -> None:
+    client = colour.client(base_url=serve(sends(said("a"), said("b"), END)).url)
+    async with client.text_generator.stream(**ASK) as left_early:
+        async for _ in left_early:
             break
-    assert [chunk async for chunk in stream] == []
-    assert stream.text == "a"
+    async with client.text_generator.stream(**ASK) as never_read:
+        pass
+    for stream, text in ((left_early, "a"), (never_read, "")):
+        for _ in range(2):
+            with pytest.raises(StreamInterruptedError, match="closed here") as caught:
+                await stream.until_done()
+            assert caught.value.partial_text == stream.text == text
+    async with client.text_generator.stream(**ASK) as complete_one:
+        await complete_one.until_done()
+    assert [chunk async for chunk in complete_one] == []
+    assert [text async for text in complete_one.text_stream] == []
+
+
+async def test_a_stream_that_failed_fails_again_when_it_is_read_again(
+    colour: Colour, serve: Serve
+) -> None:
+    def script(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        exchange.piece(said("half"))
+        exchange.peer_closed(within=5)
+
+    client = colour.client(base_url=serve(script).url)
+    async with client.text_generator.stream(**ASK, idle_timeout=0.2) as stream:
+        with pytest.raises(StreamIdleError):
+            await stream.until_done()
+        for _ in range(2):
+            with pytest.raises(StreamInterruptedError) as caught:
+                await stream.until_done()
+            assert caught.value.partial_text == "half"
+
+
+@pytest.mark.parametrize("last", [said("half"), END])
+async def test_a_read_that_was_cancelled_does_not_make_half_a_text_look_complete(
+    serve: Serve, last: bytes
+) -> None:
+    def script(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        exchange.piece(last)
+        exchange.peer_closed(within=5)
+
+    async with (
+        AsyncCreatify(
+            base_url=serve(script).url, api_id="id", api_key="key", max_retries=0
+        ) as client,
+        client.text_generator.stream(**ASK) as stream,
+    ):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(stream.until_done(), 0.2)
+        with pytest.raises(StreamInterruptedError):
+            await stream.until_done()
+
+
+async def test_leaving_the_block_while_another_task_reads_closes_the_connection(
+    serve: Serve,
+) -> None:
+    closed: list[bool] = []
+
+    def script(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        exchange.piece(said("a"))
+        closed.append(exchange.peer_closed(within=5))
+
+    server = serve(script)
+    async with AsyncCreatify(
+        base_url=server.url, api_id="id", api_key="key", max_retries=0
+    ) as client:
+        async with client.text_generator.stream(**ASK) as stream:
+            first = asyncio.Event()
+
+            async def read() -> None:
+                async for _ in stream:
+                    first.set()
+
+            reader = asyncio.create_task(read())
+            await asyncio.wait_for(first.wait(), 5)
+        with pytest.raises(StreamInterruptedError):
+            await reader
+    server.__exit__()
+    assert closed == [True]
+
+
+def test_leaving_the_block_while_another_thread_reads_is_no_error(serve: Serve) -> None:
+    def script(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        exchange.piece(said("a"))
+        left.wait(5)
+        exchange.hang_up()
+
+    left = threading.Event()
+    server = serve(script)
+    failures: list[BaseException] = []
+
+    def read(stream: TextStream) -> None:
+        try:
+            stream.until_done()
+        except StreamInterruptedError as error:
+            failures.append(error)
+
+    with Creatify(base_url=server.url, api_id="id", api_key="key") as client:
+        with client.text_generator.stream(**ASK) as stream:
+            reader = threading.Thread(target=read, args=(stream,))
+            reader.start()
+            while not stream.text:
+                time.sleep(0.01)
+        left.set()
+        reader.join()
+    assert len(failures) == 1
 
 
 async def test_a_connection_is_kept_after_a_stream_read_to_its_end(
@@ -940,7 +1052,6 @@ async def test_a_stream_is_paid_once(colour: Colour, serve: Serve) -> None:
 
 def steps_of(stream: Any) -> Iterator[Any]:
     yield stream.until_done()
-    yield stream.close()
     yield anext(aiter(stream))
     yield anext(stream.text_stream)
 
@@ -951,4 +1062,5 @@ async def test_a_stream_that_was_not_entered_says_so(colour: Colour, serve: Serv
     for step in steps_of(client.text_generator.stream(**ASK)):
         with pytest.raises(RuntimeError, match="this stream is not open: enter it first"):
             await step
+    await client.text_generator.stream(**ASK).close()
     assert server.exchanges == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from creatify import (
     APIConnectionError,
+    AsyncCreatify,
     AuthenticationError,
     ConfigurationError,
     InvalidRequestError,
@@ -23,8 +25,9 @@ from creatify import (
     WaitTimeoutError,
     user,
 )
+from creatify._config import Options
 from creatify._flow import Send, Sleep
-from creatify._wait import wait
+from creatify._wait import WaitOptions, wait
 from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from creatify.testing import Emulator
 
+HELLO: dict[str, Any] = {"model_name": "gemini-2.5-flash", "messages": [user("Hello")]}
 ID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 
 
@@ -52,6 +56,10 @@ def task(status: str | None = "running", **fields: Any) -> dict[str, Any]:
     return {**base, **({"status": status} if status else {}), **fields}
 
 
+async def awaited_update(_: TextGenResponse) -> None:
+    """What is no plain function."""
+
+
 class World:
     """A made-up time and API under one wait: `answer(now, path)` is asked at each poll."""
 
@@ -63,7 +71,7 @@ class World:
 
     def run(self, waited_for: Any = ID, **options: Any) -> TextGenResponse:
         options = {"timeout": 600.0, "poll": PollPolicy(), "on_update": None, **options}
-        flow = wait(waited_for, clock=lambda: self.now, **options)
+        flow = wait(waited_for, WaitOptions(**options), Options(), clock=lambda: self.now)
         reply: Any = None
         error: Exception | None = None
         try:
@@ -291,6 +299,81 @@ def test_a_timeout_that_is_no_time_is_refused(timeout: Any) -> None:
 def test_an_id_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="UUID"):
         World(done_after(0)).run("not-an-id")
+
+
+def test_a_timeout_names_and_chains_what_the_last_poll_met() -> None:
+    lost = APIConnectionError("nobody there", request_sent=False)
+    with pytest.raises(WaitTimeoutError, match="the last poll met: nobody there") as caught:
+        World(lambda _, __: lost).run(timeout=5.0)
+    assert caught.value.__cause__ is lost
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"poll": 0.5}, "poll is a PollPolicy"),
+        ({"poll": None}, "poll is a PollPolicy"),
+        ({"on_update": "x"}, "on_update is a plain function"),
+        ({"on_update": awaited_update}, "on_update is a plain function"),
+        ({"timeout": None}, "timeout is in seconds"),
+    ],
+)
+@pytest.mark.anyio
+async def test_a_wrong_option_is_refused_before_anything_is_paid_for(
+    colour: Colour, emulator: Emulator, wrong: dict[str, Any], problem: str
+) -> None:
+    client = colour.client(base_url=emulator.url, api_id=emulator.api_id, api_key=emulator.api_key)
+    with pytest.raises(ConfigurationError, match=problem):
+        await client.text_generator.generate(**HELLO, **wrong)
+    with pytest.raises(ConfigurationError, match=problem):
+        await client.text_generator.wait(pending(), **wrong)
+    assert (emulator.charges, emulator.requests) == (0, [])
+
+
+@pytest.mark.anyio
+async def test_whatever_ends_a_generate_after_it_is_paid_for_names_the_task(
+    colour: Colour, emulator: Emulator
+) -> None:
+    asked: list[None] = []
+
+    def credentials() -> tuple[str, str]:
+        asked.append(None)
+        if len(asked) > 1:
+            raise OSError("the vault is down")
+        return emulator.api_id, emulator.api_key
+
+    def broken(_: TextGenResponse) -> None:
+        raise KeyError("the caller's own")
+
+    keys = {"api_id": None, "api_key": None, "credentials": credentials}
+    client = colour.client(base_url=emulator.url, **keys)
+    with pytest.raises(OSError, match="the vault is down") as caught:
+        await client.text_generator.generate(**HELLO)
+    client = colour.client(base_url=emulator.url, api_id=emulator.api_id, api_key=emulator.api_key)
+    with pytest.raises(KeyError) as own:
+        await client.text_generator.generate(**HELLO, on_update=broken)
+    noted = [caught.value.__notes__, own.value.__notes__]
+    assert noted == [
+        [f"the task may still be running: wait('{task_id}') goes on"] for task_id in emulator.tasks
+    ]
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_generate_names_the_task_in_its_notes(emulator: Emulator) -> None:
+    emulator.running = 60
+    async with AsyncCreatify(
+        base_url=emulator.url, api_id=emulator.api_id, api_key=emulator.api_key
+    ) as client:
+        created = asyncio.Event()
+        waiting = asyncio.create_task(
+            client.text_generator.generate(**HELLO, on_update=lambda _: created.set())
+        )
+        await created.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await waiting
+    [task_id] = emulator.tasks
+    assert task_id in caught.value.__notes__[0]
 
 
 @pytest.mark.anyio

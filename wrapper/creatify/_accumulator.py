@@ -10,7 +10,6 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
 
-from creatify._connection import is_event_stream
 from creatify._errors import (
     APIConnectionError,
     APITimeoutError,
@@ -23,7 +22,7 @@ from creatify._errors import (
 from creatify._operations import M, model_of
 from creatify._schema import MismatchError
 from creatify._sse import Decoder, Event, EventTooLargeError
-from creatify._status import status_error
+from creatify._status import is_event_stream, status_error
 from creatify_api.models import (
     FunctionCallPart,
     GeminiUsageMetadata,
@@ -72,6 +71,7 @@ class Accumulator:
         self._before = 0  # pieces of text before the last chunk
         self._thoughts: list[str] = []
         self._calls: list[Payload] = []
+        self._complete = False
         self._finish_reason: str | None = None
         self._usage: Payload | None = None
         self._receipt: Payload | None = None
@@ -114,13 +114,16 @@ class Accumulator:
         """What is left at the end, which came by itself or by the loss of the connection.
 
         The generation is complete with a receipt, or with a finish reason and a clean end. Raises
-        StreamInterruptedError or StreamIdleError if it isn't.
+        StreamInterruptedError or StreamIdleError if it isn't. Once it is complete, it stays so.
         """
+        if self._complete:
+            return
         left = self._decoder.close()
         if left is not None and _is_json(left.data):
             yield from self._payloads(left)
         if self._receipt is None and (lost is not None or self._finish_reason is None):
             self._incomplete(lost)
+        self._complete = True
 
     @property
     def text(self) -> str:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Self
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import httpx
 
 from creatify import _operations
-from creatify._config import Arguments, CredentialsCallable, Options, resolve
-from creatify._connection import AsyncConnection, Connection, Transport, default_headers, timeouts
+from creatify._config import Arguments, CredentialsCallable, Options, resolve, uses_proxy
+from creatify._connection import (
+    DEFAULT_HEADERS,
+    AnyConnection,
+    AsyncConnection,
+    Connection,
+    Transport,
+    timeouts,
+)
+from creatify._errors import ConfigurationError
 from creatify._flow import run, run_async
-from creatify._stream import AnyConnection
+from creatify._operations import call
 from creatify._text_generator import AsyncTextGenerator, TextGenerator
-from creatify._wait import call
 from creatify_api import AuthenticatedClient
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from creatify_api.models import RemainingCredits
+
+Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 
 
 class _Client(Generic[AnyConnection]):
@@ -45,7 +54,7 @@ class _Client(Generic[AnyConnection]):
             token="",
             prefix="",
             auth_header_name="X-API-KEY",
-            headers=dict(default_headers("application/json")),
+            headers=dict(DEFAULT_HEADERS),
             timeout=timeouts(self._options.timeout or _operations.TIMEOUT),
             httpx_args={"transport": Transport(self._connection, self._options.max_retries)},
         )
@@ -94,7 +103,9 @@ class Creatify(_Client[Connection]):
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
         settings, options = resolve(arguments), Options().but(timeout, max_retries)
-        http = http_client or httpx.Client(timeout=timeouts(_operations.TIMEOUT))
+        http = _given(http_client, httpx.Client) or httpx.Client(
+            trust_env=uses_proxy(settings.base_url)
+        )
         self._open(Connection(settings, http, owned=http_client is None), options)
 
     def _open(self, connection: Connection, options: Options) -> None:
@@ -152,7 +163,9 @@ class AsyncCreatify(_Client[AsyncConnection]):
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
         settings, options = resolve(arguments), Options().but(timeout, max_retries)
-        http = http_client or httpx.AsyncClient(timeout=timeouts(_operations.TIMEOUT))
+        http = _given(http_client, httpx.AsyncClient) or httpx.AsyncClient(
+            trust_env=uses_proxy(settings.base_url)
+        )
         self._open(AsyncConnection(settings, http, owned=http_client is None), options)
 
     def _open(self, connection: AsyncConnection, options: Options) -> None:
@@ -178,3 +191,9 @@ class AsyncCreatify(_Client[AsyncConnection]):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+def _given(http_client: Http | None, kind: type[Http]) -> Http | None:
+    if http_client is not None and not isinstance(http_client, kind):
+        raise ConfigurationError(f"http_client is an httpx.{kind.__name__} here, and nothing else")
+    return http_client

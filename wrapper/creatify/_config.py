@@ -47,6 +47,14 @@ class Arguments:
     allow_http: bool = False
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """The API id and the API key. Their representation does not show them."""
+
+    api_id: str
+    api_key: str
+
+
 class Credentials:
     """A source of the API id and the API key.
 
@@ -70,23 +78,25 @@ class Credentials:
     def __repr__(self) -> str:
         return f"<Credentials from {self.source}>"
 
-    def get(self) -> tuple[str, str]:
+    def get(self) -> Keys:
         """The API id and the API key for one request.
 
         Raises ConfigurationError if they are unfit.
         """
         return self._checked(self._ask())
 
-    def reread(self) -> tuple[str, str] | None:
+    def reread(self) -> Keys | None:
         """The same after a 401, looked up anew; None from a source that can't have changed."""
         return None if self._ask_again is None else self._checked(self._ask_again())
 
-    def _checked(self, pair: tuple[str, str]) -> tuple[str, str]:
-        try:
-            api_id, api_key = pair
-        except (TypeError, ValueError):
-            raise ConfigurationError(f"{self.source} must give an API id and an API key") from None
-        return _fit(api_id, "API id", self.source), _fit(api_key, "API key", self.source)
+    def _checked(self, pair: object) -> Keys:
+        match pair:
+            case (api_id, api_key):
+                return Keys(
+                    _fit(api_id, "API id", self.source), _fit(api_key, "API key", self.source)
+                )
+            case _:
+                raise ConfigurationError(f"{self.source} must give an API id and an API key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +175,14 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
     return str(url).rstrip("/")
 
 
+def uses_proxy(base_url: str) -> bool:
+    """Whether the environment's proxies may be used.
+
+    Not on the way to this machine: over plain http the credentials would go to the proxy.
+    """
+    return not _is_loopback(httpx.URL(base_url).host)
+
+
 def check_seconds(value: float, name: str) -> float:
     """A time as it was given. Raises ConfigurationError unless it is positive and below 25 days."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -190,6 +208,7 @@ def _check_retries(value: object) -> int:
 _LONGEST: Final = 2_147_483  # seconds; the system's calls take no longer timeout, and some wrap it
 _LAST_PORT: Final = 65535
 _URL_RULE: Final = "it must be an absolute http(s) URL without a query, as https://api.creatify.ai"
+_PROFILE_KEYS: Final = frozenset({"api_id", "api_key", "base_url"})
 _FILE_NAME: Final = "credentials.toml"
 _ENVIRONMENT: Final = ("CREATIFY_API_ID", "CREATIFY_API_KEY")
 _FILES: Final = ("CREATIFY_API_ID_FILE", "CREATIFY_API_KEY_FILE")
@@ -214,6 +233,10 @@ def _from_arguments(arguments: Arguments) -> Credentials | None:
     if arguments.credentials is not None:
         if pair != (None, None):
             raise ConfigurationError("give api_id and api_key, or credentials, and not both")
+        if not callable(arguments.credentials):
+            raise ConfigurationError(
+                "credentials is a callable that gives an API id and an API key"
+            )
         return Credentials(arguments.credentials, source="the argument credentials")
     return _from_pair(pair, ("api_id", "api_key"), "the arguments")
 
@@ -265,6 +288,9 @@ def _from_profile(asked: str | None, sources: Sources) -> tuple[Credentials, Map
     if not all(isinstance(value, str) for value in table.values()):
         raise ConfigurationError(f"the values of the profile [{name}] in {file} must be strings")
     place = f"the profile [{name}] in {file}"
+    unknown = sorted(table.keys() - _PROFILE_KEYS)
+    if unknown:
+        raise ConfigurationError(f"{place} has the unknown key {unknown[0]!r}")
     found = _from_pair((table.get("api_id"), table.get("api_key")), ("api_id", "api_key"), place)
     if found is None:
         raise ConfigurationError(f"{place} has neither api_id nor api_key")
@@ -287,7 +313,9 @@ def _is_pair(values: tuple[str | None, str | None], names: tuple[str, str], plac
     missing = [name for value, name in zip(values, names, strict=True) if value is None]
     if len(missing) == 1:
         present = next(name for name in names if name not in missing)
-        raise ConfigurationError(f"{present} is set and {missing[0]} is missing, in {place}")
+        raise ConfigurationError(
+            f"{present} is set and {missing[0]} is missing; both come from one source: {place}"
+        )
     return not missing
 
 

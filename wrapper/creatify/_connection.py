@@ -18,12 +18,14 @@ import httpx
 from creatify._errors import APIConnectionError, APITimeoutError, ConfigurationError
 from creatify._flow import Flow, Send, Sleep, run, run_async
 from creatify._retry import retry_delay
+from creatify._status import EVENT_STREAM, is_event_stream
 from creatify._version import __version__
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
 
-    from creatify._config import Settings
+    from creatify._config import Keys, Settings
     from creatify._operations import Call
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -34,6 +36,11 @@ _UNAUTHORIZED: Final = 401
 _USER_AGENT: Final = (
     f"creatify-client/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
 )
+DEFAULT_HEADERS: Final = {
+    # httpx inflates a compressed body whole, however large it becomes.
+    "Accept-Encoding": "identity",
+    "User-Agent": _USER_AGENT,
+}
 _NOT_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -43,6 +50,7 @@ _NOT_SENT: Final = (
 )
 
 Client = TypeVar("Client", bound=httpx.Client | httpx.AsyncClient)
+AnyConnection = TypeVar("AnyConnection", bound="Connection | AsyncConnection")
 Attempts: TypeAlias = Flow[httpx.Request, httpx.Response, httpx.Response]
 
 
@@ -76,6 +84,8 @@ def attempts(
 def _result(met: httpx.Response | APIConnectionError, request: httpx.Request) -> httpx.Response:
     if isinstance(met, APIConnectionError):
         raise met
+    if met.is_closed and not _is_read(met):
+        met = httpx.Response(met.status_code, headers=met.headers, content=b"")
     # Nobody after this sees the request that carries the credentials.
     met.request = request
     return met
@@ -102,13 +112,8 @@ def connection_errors(request: httpx.Request) -> Iterator[None]:
         # httpx gives its error the request that carries the credentials.
         error.request = _unsigned(request)
         raise _connection_error(error) from error
-
-
-def is_event_stream(response: httpx.Response) -> bool:
-    """Whether an answer is a success and, by its headers, a stream of uncompressed events."""
-    content_type = response.headers.get("content-type", "").lower()
-    plain = response.headers.get("content-encoding", "identity") == "identity"
-    return response.is_success and plain and content_type.startswith("text/event-stream")
+    except httpx.StreamError as error:
+        raise APIConnectionError("the stream was closed here", request_sent=True) from error
 
 
 class _Connection(Generic[Client]):
@@ -120,11 +125,13 @@ class _Connection(Generic[Client]):
         self.owned = owned
 
     def request(self, call: Call) -> httpx.Request:
-        """The request for a call, without credentials."""
+        """The request for a call, without credentials. Raises ConfigurationError once closed."""
+        if self._http.is_closed:
+            raise ConfigurationError("this client is closed: make another one")
         return self._http.build_request(
             call.method,
             self.settings.base_url + call.path,
-            headers={**default_headers(call.accept), **call.headers},
+            headers={**DEFAULT_HEADERS, **call.headers},
             content=call.content,
             timeout=timeouts(call.timeout),
         )
@@ -149,8 +156,8 @@ class Connection(_Connection[httpx.Client]):
     def _attempt(self, request: httpx.Request) -> httpx.Response:
         with connection_errors(request):
             response = self._http.send(request, stream=True, follow_redirects=False)
-            if not is_event_stream(response):
-                with closing(response):
+            if not _is_left_open(request, response):
+                with closing(response), _known_status(response):
                     response.read()
         return response
 
@@ -158,9 +165,22 @@ class Connection(_Connection[httpx.Client]):
 class AsyncConnection(_Connection[httpx.AsyncClient]):
     """Sends from tasks of one event loop."""
 
+    _loop: AbstractEventLoop | None = None
+
     async def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:
         """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
+        self._check_loop()
         return await run_async(attempts(request, self.settings, max_retries), self._attempt)
+
+    def _check_loop(self) -> None:
+        """Raises ConfigurationError in a second event loop, where the pool's sockets are dead."""
+        from asyncio import get_running_loop  # noqa: PLC0415 - a synchronous program never needs it
+
+        self._loop = self._loop or get_running_loop()
+        if self._loop is not get_running_loop():
+            raise ConfigurationError(
+                "this AsyncCreatify was used in another event loop: make one for each loop"
+            )
 
     async def fetch(self, call: Call) -> httpx.Response:
         """The answer to a call; see `send`."""
@@ -174,9 +194,10 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
     async def _attempt(self, request: httpx.Request) -> httpx.Response:
         with connection_errors(request):
             response = await self._http.send(request, stream=True, follow_redirects=False)
-            if not is_event_stream(response):
+            if not _is_left_open(request, response):
                 async with aclosing(response):
-                    await response.aread()
+                    with _known_status(response):
+                        await response.aread()
         return response
 
 
@@ -200,16 +221,6 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         return await self._connection.send(request, self._max_retries)
 
 
-def default_headers(accept: str) -> dict[str, str]:
-    """The headers of every request."""
-    return {
-        "Accept": accept,
-        # httpx inflates a compressed body whole, however large it becomes.
-        "Accept-Encoding": "identity",
-        "User-Agent": _USER_AGENT,
-    }
-
-
 def timeouts(seconds: float) -> httpx.Timeout:
     """`seconds` for the answer's silence, and a bound on the making of a connection."""
     return httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
@@ -219,20 +230,46 @@ def _connection_error(error: httpx.RequestError) -> APIConnectionError:
     sent = not isinstance(error, _NOT_SENT)
     timed_out = isinstance(error, httpx.TimeoutException)
     kind = APITimeoutError if timed_out else APIConnectionError
-    what = "gave no answer in time" if timed_out else "gave no whole answer"
-    outcome = "the request may have arrived" if sent else "the request was not sent"
+    what = "gave no answer in time" if timed_out else "broke the connection"
+    what, outcome = (
+        (what, "the request may have arrived")
+        if sent
+        else ("could not be reached", "the request was not sent")
+    )
     where = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
     detail = str(error) or type(error).__name__
     return kind(f"{where} {what}: {detail}; {outcome}", request_sent=sent)
 
 
-def _outgoing(request: httpx.Request, credentials: tuple[str, str], left: float) -> httpx.Request:
+def _is_left_open(request: httpx.Request, response: httpx.Response) -> bool:
+    """Whether a stream was asked for and has come; every other answer is read whole at once."""
+    return request.headers.get("accept") == EVENT_STREAM and is_event_stream(response)
+
+
+@contextmanager
+def _known_status(response: httpx.Response) -> Iterator[None]:
+    """An error is known by its status: that its body is cut short changes nothing."""
+    try:
+        yield
+    except httpx.RequestError:
+        if response.is_success:
+            raise
+
+
+def _is_read(response: httpx.Response) -> bool:
+    try:
+        return response.content is not None
+    except httpx.ResponseNotRead:
+        return False
+
+
+def _outgoing(request: httpx.Request, keys: Keys, left: float) -> httpx.Request:
     """The request as it leaves: with credentials, and no timeout beyond the `left` seconds."""
     outgoing = _unsigned(request)
-    outgoing.headers[_ID_HEADER], outgoing.headers[_KEY_HEADER] = credentials
-    own = request.extensions["timeout"]
+    outgoing.headers[_ID_HEADER], outgoing.headers[_KEY_HEADER] = keys.api_id, keys.api_key
     outgoing.extensions["timeout"] = {
-        name: left if seconds is None else min(seconds, left) for name, seconds in own.items()
+        name: seconds if left == math.inf else min(seconds or left, left)
+        for name, seconds in request.extensions["timeout"].items()
     }
     return outgoing
 

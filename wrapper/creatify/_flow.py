@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
-from creatify._errors import CreatifyError
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -49,7 +47,7 @@ def run(flow: Flow[Request, Answer, Result], send: Callable[[Request], Answer]) 
             perform = _action(step, time.sleep, send)
             try:
                 resume = partial(flow.send, perform())
-            except CreatifyError as error:
+            except BaseException as error:  # noqa: BLE001 - what the flow does not handle leaves it
                 resume = partial(flow.throw, error)
     except StopIteration as end:
         return cast("Result", end.value)
@@ -68,7 +66,7 @@ async def run_async(
             perform = _action(step, sleep, send)
             try:
                 resume = partial(flow.send, await perform())
-            except CreatifyError as error:
+            except BaseException as error:  # noqa: BLE001 - what the flow does not handle leaves it
                 resume = partial(flow.throw, error)
     except StopIteration as end:
         return cast("Result", end.value)

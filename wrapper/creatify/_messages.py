@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Part: TypeAlias = dict[str, str]
 """One part of a message's content, as the spec describes it."""
 
+_LONGEST_PATH: Final = 200  # characters that an error shows of what was given for one
 # The first bytes of the formats that Gemini reads (its public reference on images and videos).
 _SIGNATURES: Final = {
     "image/png": rb"\x89PNG\r\n\x1a\n",
@@ -133,7 +134,10 @@ def _read(kind: str, source: str | PathLike[str] | bytes) -> tuple[bytes, str]:
         return Path(source).read_bytes(), str(source)
     except (OSError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InvalidRequestError(f"the {kind} {source} can't be read: {reason}") from error
+        raise InvalidRequestError(
+            f"the {kind} {str(source)[:_LONGEST_PATH]} can't be read: {reason} (give bytes or the"
+            " path of a file; nothing is fetched from a URL)"
+        ) from error
 
 
 def _mime_type(data: bytes, kind: str) -> str | None:

@@ -8,16 +8,16 @@ their `sync` and `asyncio` functions: those buffer a stream, die on a status tha
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar, cast
 
-import attrs
-
+from creatify._config import Options, check_seconds
 from creatify._errors import InvalidRequestError, ResponseDecodeError
+from creatify._flow import Flow, Send
 from creatify._schema import JSON, MismatchError, check, conform
-from creatify._status import status_error
+from creatify._status import EVENT_STREAM, status_error
 from creatify_api.api.remaining_credits import remaining_credits_retrieve
 from creatify_api.api.text_generator import (
     sse_text_generator_create,
@@ -33,12 +33,15 @@ from creatify_api.models import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from uuid import UUID
 
     import httpx
 
-    from creatify._config import Options
 
 T = TypeVar("T")
+Steps: TypeAlias = Flow["Call", "httpx.Response", T]
+
+JSON_TYPE: Final = "application/json"
 
 
 class Model(Protocol):
@@ -65,8 +68,7 @@ class Call:
     path: str
     timeout: float
     max_retries: int
-    accept: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str]
     content: bytes | None = field(default=None, repr=False)
 
 
@@ -87,17 +89,31 @@ class Operation(Generic[T]):
         return decode(response.content, self.build)
 
 
-def create(request: TextGenRequest, options: Options) -> Operation[TextGenResponse]:
-    """`sse_text_generator_create`. Raises InvalidRequestError."""
-    default = SYNC_TIMEOUT if request.sync else TIMEOUT
-    kwargs = _kwargs(sse_text_generator_create, request)
-    return Operation(_post(kwargs, options, default), _one(TextGenResponse))
+def call(operation: Operation[T]) -> Steps[T]:
+    """One operation as a flow."""
+    return operation.read((yield Send(operation.call)))
+
+
+def create(
+    request: TextGenRequest,
+    options: Options,
+    timeout: float | None = None,
+    *,
+    at_most: float = math.inf,
+) -> Operation[TextGenResponse]:
+    """`sse_text_generator_create`. Raises InvalidRequestError.
+
+    A request with `sync` ignores the timeout of `options`, which is meant for short calls.
+    """
+    default = SYNC_TIMEOUT if request.sync else options.timeout or TIMEOUT
+    given = default if timeout is None else check_seconds(timeout, "timeout")
+    options = options.but(min(given, at_most))
+    return Operation(_post(sse_text_generator_create, request, options), _one(TextGenResponse))
 
 
 def stream(request: TextGenRequest, options: Options) -> Call:
     """`sse_text_generator_stream_create`, whose answer is no JSON. Raises InvalidRequestError."""
-    kwargs = _kwargs(sse_text_generator_stream_create, request)
-    return _post(kwargs, options, TIMEOUT, accept="text/event-stream")
+    return _post(sse_text_generator_stream_create, request, options, accept=EVENT_STREAM)
 
 
 def retrieve(task_id: UUID, options: Options) -> Operation[TextGenResponse]:
@@ -134,40 +150,6 @@ def model_of(model: type[M], payload: JSON, path: str = "$") -> M:
     return model.from_dict(cast("dict[str, Any]", payload))
 
 
-def as_request(request: TextGenRequest | None, fields: Mapping[str, Any]) -> TextGenRequest:
-    """The request that a caller gave whole, or field by field. Raises InvalidRequestError."""
-    if request is not None and not isinstance(request, TextGenRequest):
-        raise InvalidRequestError(
-            f"the request is a {type(request).__name__}: give a TextGenRequest, or its fields as"
-            " keywords (model_name=..., messages=[...])"
-        )
-    if request is not None and fields:
-        raise InvalidRequestError("give a TextGenRequest or its fields, and not both")
-    if request is not None:
-        return request
-    known = {field.name: field for field in attrs.fields(TextGenRequest) if field.init}
-    unknown = sorted(fields.keys() - known)
-    missing = [
-        name for name in known if known[name].default is attrs.NOTHING and name not in fields
-    ]
-    if unknown or missing:
-        problem = f"no field {unknown[0]!r}" if unknown else f"a required field {missing[0]!r}"
-        raise InvalidRequestError(f"a request has {problem}; its fields: {', '.join(known)}")
-    return TextGenRequest(**fields)
-
-
-def as_id(task: TextGenResponse | UUID | str) -> UUID:
-    """The id of a task that was given as itself or by its id. Raises InvalidRequestError."""
-    if isinstance(task, TextGenResponse):
-        return task.id
-    try:
-        return task if isinstance(task, UUID) else UUID(task)
-    except (ValueError, AttributeError, TypeError):
-        raise InvalidRequestError(
-            f"{task!r} is no task id: an id is a UUID, as TextGenResponse.id"
-        ) from None
-
-
 class _PostEndpoint(Protocol):
     def _get_kwargs(self, *, body: TextGenRequest) -> dict[str, Any]: ...
 
@@ -185,41 +167,31 @@ def _many(model: type[M]) -> Callable[[JSON], list[M]]:
     return build
 
 
-def _kwargs(endpoint: _PostEndpoint, request: TextGenRequest) -> dict[str, Any]:
+def _post(
+    endpoint: _PostEndpoint, request: TextGenRequest, options: Options, accept: str = JSON_TYPE
+) -> Call:
     """What the generated code sends for a request, held against the spec first."""
-    if not request.messages:
-        raise InvalidRequestError("messages is empty: a generation needs at least one message")
     try:
         kwargs = endpoint._get_kwargs(body=request)
         check(kwargs["json"], type(request).__name__, "request")
+        content = json.dumps(kwargs["json"], ensure_ascii=False, allow_nan=False).encode()
     except MismatchError as error:
         raise InvalidRequestError(f"{error.path}: {error}") from error
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InvalidRequestError(
-            f"a value of the request is of a wrong type ({error}): fields take generated models,"
-            " as messages=[user('...')] or config=TextGenConfig(...)"
-        ) from error
-    return kwargs
-
-
-def _post(
-    kwargs: dict[str, Any], options: Options, timeout: float, accept: str = "application/json"
-) -> Call:
-    try:
-        text = json.dumps(kwargs["json"], ensure_ascii=False, allow_nan=False)
-        content = text.encode()
-    except (ValueError, TypeError, RecursionError) as error:
+    except (AttributeError, ValueError, TypeError, RecursionError) as error:
         raise InvalidRequestError(f"the request can't be written as JSON: {error}") from error
-    return Call(
-        kwargs["method"],
-        kwargs["url"],
-        options.timeout or timeout,
-        options.max_retries,
-        accept,
-        kwargs["headers"],
-        content,
-    )
+    return _call(kwargs, options, accept, content)
 
 
 def _get(kwargs: dict[str, Any], options: Options) -> Call:
-    return Call(kwargs["method"], kwargs["url"], options.timeout or TIMEOUT, options.max_retries)
+    return _call(kwargs, options, JSON_TYPE, None)
+
+
+def _call(kwargs: dict[str, Any], options: Options, accept: str, content: bytes | None) -> Call:
+    return Call(
+        method=kwargs["method"],
+        path=kwargs["url"],
+        timeout=options.timeout or TIMEOUT,
+        max_retries=options.max_retries,
+        headers={"Accept": accept, **kwargs.get("headers", {})},
+        content=content,
+    )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+EVENT_STREAM: Final = "text/event-stream"
 _BY_STATUS: Final[Mapping[int, type[APIStatusError]]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -42,6 +43,13 @@ _SERVER_ERROR: Final = 500
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _TIME_OF_DAY: Final = re.compile(r"[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _LONGEST_MESSAGE: Final = 500  # characters; an HTML page of a proxy is no message
+
+
+def is_event_stream(response: httpx.Response) -> bool:
+    """Whether an answer is a success and, by its headers, a stream of uncompressed events."""
+    content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    return response.is_success and content_type == EVENT_STREAM and encoding == "identity"
 
 
 def status_error(response: httpx.Response) -> APIStatusError:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
-
-import httpx
+from typing import TYPE_CHECKING, Generic, Self
 
 from creatify._accumulator import Accumulator, Payload
-from creatify._connection import AsyncConnection, Connection, connection_errors
+from creatify._connection import (
+    AnyConnection,
+    AsyncConnection,
+    Connection,
+    connection_errors,
+)
 from creatify._errors import APIConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
     from types import TracebackType
+
+    import httpx
 
     from creatify._operations import Call
     from creatify_api.models import (
@@ -22,8 +28,6 @@ if TYPE_CHECKING:
         TextGenStreamChunk,
         TextGenStreamReceipt,
     )
-
-AnyConnection = TypeVar("AnyConnection", bound=Connection | AsyncConnection)
 
 
 class _Stream(Generic[AnyConnection]):
@@ -36,7 +40,7 @@ class _Stream(Generic[AnyConnection]):
         self._call = call
         self._so_far = Accumulator(idle_timeout, max_event_size)
         self._entered = False
-        self._opened: httpx.Response | None = None
+        self._opened: list[httpx.Response] = []
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._so_far.chunks} chunks so far>"
@@ -84,16 +88,20 @@ class _Stream(Generic[AnyConnection]):
 
     def _begin(self, response: httpx.Response) -> None:
         self._so_far.begin(response)
-        self._opened = response
+        self._opened.append(response)
 
     @property
     def _response(self) -> httpx.Response:
-        if self._opened is None:
+        if not self._opened:
             raise RuntimeError(
                 "this stream is not open: enter it first, as"
                 " `with client.text_generator.stream(...) as stream:` (`async with` when async)"
             )
-        return self._opened
+        return self._opened[0]
+
+    def _rewind(self) -> None:
+        """Let the next read begin anew, to say whether all has come."""
+        vars(self).pop("_payloads", None)
 
 
 class TextStream(_Stream[Connection]):
@@ -114,7 +122,10 @@ class TextStream(_Stream[Connection]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._payloads.close()
+        # A generator that another thread is in can't be closed; its connection can.
+        with suppress(ValueError):
+            self._payloads.close()
+        self._rewind()
         self.close()
 
     def __iter__(self) -> Iterator[TextGenStreamChunk]:
@@ -134,23 +145,24 @@ class TextStream(_Stream[Connection]):
 
     def close(self) -> None:
         """Close the connection; what came stays."""
-        self._response.close()
+        for response in self._opened:
+            response.close()
 
     @cached_property
     def _payloads(self) -> Generator[Payload]:
         return self._read(self._response)
 
     def _read(self, response: httpx.Response) -> Generator[Payload]:
-        lost = None
         self._so_far.wait()
+        lost = None
         try:
             with connection_errors(response.request):
                 for piece in response.iter_raw():
                     yield from self._so_far.feed(piece)
         except APIConnectionError as error:
             lost = error
-        except httpx.StreamClosed:
-            pass  # closed before it was read: nothing came
+        finally:
+            self._rewind()
         yield from self._so_far.finish(lost)
 
 
@@ -172,7 +184,10 @@ class AsyncTextStream(_Stream[AsyncConnection]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._payloads.aclose()
+        # A generator that another task is in can't be closed; its connection can.
+        with suppress(RuntimeError):
+            await self._payloads.aclose()
+        self._rewind()
         await self.close()
 
     async def __aiter__(self) -> AsyncIterator[TextGenStreamChunk]:
@@ -194,15 +209,16 @@ class AsyncTextStream(_Stream[AsyncConnection]):
 
     async def close(self) -> None:
         """Close the connection; what came stays."""
-        await self._response.aclose()
+        for response in self._opened:
+            await response.aclose()
 
     @cached_property
     def _payloads(self) -> AsyncGenerator[Payload]:
         return self._read(self._response)
 
     async def _read(self, response: httpx.Response) -> AsyncGenerator[Payload]:
-        lost = None
         self._so_far.wait()
+        lost = None
         try:
             with connection_errors(response.request):
                 async for piece in response.aiter_raw():
@@ -210,7 +226,7 @@ class AsyncTextStream(_Stream[AsyncConnection]):
                         yield payload
         except APIConnectionError as error:
             lost = error
-        except httpx.StreamClosed:
-            pass  # closed before it was read: nothing came
+        finally:
+            self._rewind()
         for payload in self._so_far.finish(lost):
             yield payload

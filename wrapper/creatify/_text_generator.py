@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
-from creatify import _operations
+from creatify import _operations, _request
 from creatify._config import Options, check_seconds, check_size
-from creatify._connection import AsyncConnection, Connection
+from creatify._connection import AnyConnection, AsyncConnection, Connection
 from creatify._flow import run, run_async
-from creatify._stream import AnyConnection, AsyncTextStream, TextStream
-from creatify._wait import OnUpdate, PollPolicy, call, generate, wait
+from creatify._operations import call
+from creatify._stream import AsyncTextStream, TextStream
+from creatify._wait import OnUpdate, PollPolicy, WaitOptions, generate, wait
 
 if TYPE_CHECKING:
     import builtins
@@ -33,11 +33,6 @@ class _TextGenerator(Generic[AnyConnection]):
     def __init__(self, connection: AnyConnection, options: Options) -> None:
         self._connection = connection
         self._options = options
-
-    def _create_options(self, request: TextGenRequest, timeout: float | None) -> Options:
-        """A request with `sync` ignores the client's timeout, which is meant for short calls."""
-        options = replace(self._options, timeout=None) if request.sync else self._options
-        return options.but(timeout)
 
 
 class TextGenerator(_TextGenerator[Connection]):
@@ -77,8 +72,8 @@ class TextGenerator(_TextGenerator[Connection]):
         With `sync=True` the call blocks until the text is there. `timeout` (seconds) bounds the
         API's silence: by default the client's, else 60, and 600 with `sync`.
         """
-        body = _operations.as_request(request, fields)
-        operation = _operations.create(body, self._create_options(body, timeout))
+        body = _request.as_request(request, fields)
+        operation = _operations.create(body, self._options, timeout)
         return run(call(operation), self._connection.fetch)
 
     @overload
@@ -120,10 +115,8 @@ class TextGenerator(_TextGenerator[Connection]):
         been created and each time it has changed: keep its id there to `wait` on after a crash.
         Raises what `wait` raises.
         """
-        body = _operations.as_request(request, fields)
-        steps = generate(
-            body, timeout=timeout, options=self._options, poll=poll, on_update=on_update
-        )
+        body = _request.as_request(request, fields)
+        steps = generate(body, WaitOptions(timeout, poll, on_update), self._options)
         return run(steps, self._connection.fetch)
 
     def retrieve(self, task_id: UUID | str, *, timeout: float | None = None) -> TextGenResponse:
@@ -132,7 +125,7 @@ class TextGenerator(_TextGenerator[Connection]):
         Raises NotFoundError; InvalidRequestError for an id that is no UUID, before anything is
         sent.
         """
-        operation = _operations.retrieve(_operations.as_id(task_id), self._options.but(timeout))
+        operation = _operations.retrieve(_request.as_id(task_id), self._options.but(timeout))
         return run(call(operation), self._connection.fetch)
 
     def list(self, *, timeout: float | None = None) -> builtins.list[TextGenResponse]:
@@ -158,7 +151,7 @@ class TextGenerator(_TextGenerator[Connection]):
         last seen; AuthenticationError and PermissionDeniedError; NotFoundError for a task that
         stays unknown.
         """
-        steps = wait(task, timeout=timeout, poll=poll, on_update=on_update)
+        steps = wait(task, WaitOptions(timeout, poll, on_update), self._options)
         return run(steps, self._connection.fetch)
 
     @overload
@@ -196,7 +189,7 @@ class TextGenerator(_TextGenerator[Connection]):
         Used as `with` ... `as stream`: the request is sent on entering. `idle_timeout` (seconds)
         bounds the time between two events, `max_event_size` (bytes) the size of one.
         """
-        body = _operations.as_request(request, fields)
+        body = _request.as_request(request, fields)
         operation = _operations.stream(
             body, self._options.but(check_seconds(idle_timeout, "idle_timeout"))
         )
@@ -242,8 +235,8 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
         With `sync=True` the call blocks until the text is there. `timeout` (seconds) bounds the
         API's silence: by default the client's, else 60, and 600 with `sync`.
         """
-        body = _operations.as_request(request, fields)
-        operation = _operations.create(body, self._create_options(body, timeout))
+        body = _request.as_request(request, fields)
+        operation = _operations.create(body, self._options, timeout)
         return await run_async(call(operation), self._connection.fetch)
 
     @overload
@@ -285,10 +278,8 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
         been created and each time it has changed: keep its id there to `wait` on after a crash.
         Raises what `wait` raises.
         """
-        body = _operations.as_request(request, fields)
-        steps = generate(
-            body, timeout=timeout, options=self._options, poll=poll, on_update=on_update
-        )
+        body = _request.as_request(request, fields)
+        steps = generate(body, WaitOptions(timeout, poll, on_update), self._options)
         return await run_async(steps, self._connection.fetch)
 
     async def retrieve(
@@ -299,7 +290,7 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
         Raises NotFoundError; InvalidRequestError for an id that is no UUID, before anything is
         sent.
         """
-        operation = _operations.retrieve(_operations.as_id(task_id), self._options.but(timeout))
+        operation = _operations.retrieve(_request.as_id(task_id), self._options.but(timeout))
         return await run_async(call(operation), self._connection.fetch)
 
     async def list(self, *, timeout: float | None = None) -> builtins.list[TextGenResponse]:
@@ -325,7 +316,7 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
         last seen; AuthenticationError and PermissionDeniedError; NotFoundError for a task that
         stays unknown.
         """
-        steps = wait(task, timeout=timeout, poll=poll, on_update=on_update)
+        steps = wait(task, WaitOptions(timeout, poll, on_update), self._options)
         return await run_async(steps, self._connection.fetch)
 
     @overload
@@ -363,7 +354,7 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
         Used as `async with` ... `as stream`: the request is sent on entering. `idle_timeout`
         (seconds) bounds the time between two events, `max_event_size` (bytes) the size of one.
         """
-        body = _operations.as_request(request, fields)
+        body = _request.as_request(request, fields)
         operation = _operations.stream(
             body, self._options.but(check_seconds(idle_timeout, "idle_timeout"))
         )

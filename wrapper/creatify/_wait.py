@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-from creatify import _operations
+from creatify import _operations, _request
 from creatify._config import Options, check_seconds
 from creatify._errors import (
     APIStatusError,
@@ -18,17 +19,15 @@ from creatify._errors import (
     TaskFailedError,
     WaitTimeoutError,
 )
-from creatify._flow import Flow, Send, Sleep
+from creatify._flow import Sleep
 from creatify_api.models import TextGenRequest, TextGenResponse, TextGenResponseStatusEnum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    import httpx
+    from creatify._operations import Steps
 
-T = TypeVar("T")
-Steps: TypeAlias = Flow[_operations.Call, "httpx.Response", T]
 OnUpdate: TypeAlias = "Callable[[TextGenResponse], object]"
 
 _ABSENT: Final = frozenset({404, 405})
@@ -69,17 +68,27 @@ class PollPolicy:
         return min(max(delay, self.minimum), self.maximum)
 
 
-def call(operation: _operations.Operation[T]) -> Steps[T]:
-    """One operation as a flow."""
-    return operation.read((yield Send(operation.call)))
+@dataclass(frozen=True, slots=True)
+class WaitOptions:
+    """How a wait goes: `timeout` in seconds."""
+
+    timeout: float
+    poll: PollPolicy
+    on_update: OnUpdate | None
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError, so that nothing is paid for before a mistake is found."""
+        check_seconds(self.timeout, "timeout")
+        if not isinstance(self.poll, PollPolicy):
+            raise ConfigurationError(f"poll is a PollPolicy, and not {self.poll!r}")
+        if not _is_plain_function(self.on_update):
+            raise ConfigurationError("on_update is a plain function of a task: it is not awaited")
 
 
 def wait(
     task: TextGenResponse | UUID | str,
-    *,
-    timeout: float,
-    poll: PollPolicy,
-    on_update: OnUpdate | None,
+    waits: WaitOptions,
+    options: Options,
     clock: Callable[[], float] = time.monotonic,
 ) -> Steps[TextGenResponse]:
     """Poll until the task is done, and return it.
@@ -88,36 +97,28 @@ def wait(
     NotFoundError for a task that neither retrieve nor list knows for some seconds. Every other
     failed poll is only a delay.
     """
-    waiting = _Waiting(task, timeout, poll, on_update, clock)
-    while not waiting.is_over():
-        yield Sleep(waiting.delay())
-        try:
-            seen = yield from waiting.look()
-        except CreatifyError as error:
-            waiting.failed(error)
-        else:
-            waiting.saw(seen)
-    return waiting.outcome()
+    waiting = _Waiting(_request.as_id(task), waits, options, clock, clock())
+    if isinstance(task, TextGenResponse):
+        waiting.task = task
+    return (yield from waiting.steps())
 
 
 def generate(
     request: TextGenRequest,
-    *,
-    timeout: float,
+    waits: WaitOptions,
     options: Options,
-    poll: PollPolicy,
-    on_update: OnUpdate | None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Steps[TextGenResponse]:
     """Create, then wait; one timeout for both. Raises what both raise."""
     started = clock()
-    check_seconds(timeout, "timeout")
-    own = _operations.SYNC_TIMEOUT if request.sync else options.timeout or _operations.TIMEOUT
-    task = yield from call(_operations.create(request, options.but(min(own, timeout))))
-    if on_update is not None:
-        on_update(task)
-    left = max(timeout - (clock() - started), _SHORTEST)
-    return (yield from wait(task, timeout=left, poll=poll, on_update=on_update, clock=clock))
+    operation = _operations.create(request, options, at_most=waits.timeout)
+    task = yield from _operations.call(operation)
+    waiting = _Waiting(task.id, waits, options, clock, started)
+    return (yield from waiting.steps(task))
+
+
+def _is_plain_function(value: object) -> bool:
+    return value is None or (callable(value) and not inspect.iscoroutinefunction(value))
 
 
 class _Waiting:
@@ -125,71 +126,95 @@ class _Waiting:
 
     def __init__(
         self,
-        task: TextGenResponse | UUID | str,
-        timeout: float,
-        poll: PollPolicy,
-        on_update: OnUpdate | None,
+        task_id: UUID,
+        waits: WaitOptions,
+        options: Options,
         clock: Callable[[], float],
+        started: float,
     ) -> None:
-        self._id = _operations.as_id(task)
-        self._task = task if isinstance(task, TextGenResponse) else None
-        self._timeout = check_seconds(timeout, "timeout")
-        self._poll = poll
-        self._on_update = on_update
+        self.task: TextGenResponse | None = None
+        self._id = task_id
+        self._waits = waits
+        self._longest_poll = options.timeout or _operations.TIMEOUT
         self._clock = clock
-        self._started = clock()
-        self._unseen = self._task is None
+        self._started = started
+        self._polled = False
         self._asked_to_wait = 0.0
         self._retrieve_misses = 0
         self._absent: APIStatusError | None = None
         self._absent_since: float | None = None
+        self._last_error: CreatifyError | None = None
 
-    def is_over(self) -> bool:
-        return self._task is not None and self._task.status in _ENDS
+    def steps(self, created: TextGenResponse | None = None) -> Steps[TextGenResponse]:
+        """The wait, from the answer of a create if there is one.
 
-    def delay(self) -> float:
+        Whatever ends it early says how to go on: the task is paid for.
+        """
+        try:
+            if created is not None:
+                self._saw(created)
+            while not self._is_over():
+                yield Sleep(self._delay())
+                try:
+                    seen = yield from self._look()
+                except CreatifyError as error:
+                    self._failed(error)
+                else:
+                    self._saw(seen)
+        except BaseException as error:
+            if not isinstance(error, WaitTimeoutError):
+                error.add_note(self._advice())
+            raise
+        return self._outcome()
+
+    def _is_over(self) -> bool:
+        return self.task is not None and self.task.status in _ENDS
+
+    def _delay(self) -> float:
         """Seconds until the next poll. Raises WaitTimeoutError when no time is left."""
         left = self._left()
         if left <= 0:
+            met = f"; the last poll met: {self._last_error}" if self._last_error else ""
             raise WaitTimeoutError(
-                f"the task was not done after {self._timeout:g} seconds; {self._advice()}",
-                task=self._task,
-            )
-        if self._unseen:
-            self._unseen = False
+                f"not done after {self._waits.timeout:g} seconds; {self._advice()}{met}",
+                task=self.task,
+            ) from self._last_error
+        if self.task is None and not self._polled:
             return 0.0
         chance = random.random()  # noqa: S311 - it spreads load and guards no secret
-        delay = self._poll.delay(self._timeout - left, chance)
+        delay = self._waits.poll.delay(self._waits.timeout - left, chance)
         return min(max(delay, self._asked_to_wait), left)
 
-    def look(self) -> Steps[TextGenResponse]:
+    def _look(self) -> Steps[TextGenResponse]:
         """The task by its id, else out of the list. Raises what the poll met."""
+        self._polled = True
         # No retries: the next poll is one.
-        options = Options(min(max(self._left(), _SHORTEST), _operations.TIMEOUT), max_retries=0)
+        options = Options(min(max(self._left(), _SHORTEST), self._longest_poll), max_retries=0)
         if self._retrieve_misses < _RETRIEVE_TRIES:
             try:
-                return (yield from call(_operations.retrieve(self._id, options)))
+                return (yield from _operations.call(_operations.retrieve(self._id, options)))
             except APIStatusError as error:
                 if error.status_code not in _ABSENT:
                     raise
                 self._absent = error
-        tasks = yield from call(_operations.list_tasks(options))
+        tasks = yield from _operations.call(_operations.list_tasks(options))
         found = next((task for task in tasks if task.id == self._id), None)
         if found is None:
             raise cast("APIStatusError", self._absent)
         self._retrieve_misses += 1
         return found
 
-    def saw(self, task: TextGenResponse) -> None:
-        self._absent_since = None
+    def _saw(self, task: TextGenResponse) -> None:
+        self._last_error = self._absent_since = None
         self._asked_to_wait = 0.0
-        if task != self._task:
-            self._task = task
-            if self._on_update is not None:
-                self._on_update(task)
+        if task != self.task:
+            self.task = task
+            if self._waits.on_update is not None:
+                self._waits.on_update(task)
 
-    def failed(self, error: CreatifyError) -> None:
+    def _failed(self, error: CreatifyError) -> None:
         """Take a failed poll as a delay. Raises it again where polling on is of no use."""
+        self._last_error = error
         self._asked_to_wait = getattr(error, "retry_after", None) or 0.0
         if isinstance(error, APIStatusError) and error.status_code in _ABSENT:
             now = self._clock()
@@ -198,12 +223,11 @@ class _Waiting:
                 return
         elif not isinstance(error, AuthenticationError | PermissionDeniedError):
             return
-        error.add_note(self._advice())
         raise error
 
-    def outcome(self) -> TextGenResponse:
+    def _outcome(self) -> TextGenResponse:
         """The task that is over. Raises TaskFailedError."""
-        task = cast("TextGenResponse", self._task)
+        task = cast("TextGenResponse", self.task)
         if task.status == TextGenResponseStatusEnum.FAILED:
             reason = task.failed_reason or None
             raise TaskFailedError(
@@ -214,7 +238,7 @@ class _Waiting:
         return task
 
     def _left(self) -> float:
-        return self._timeout - (self._clock() - self._started)
+        return self._waits.timeout - (self._clock() - self._started)
 
     def _advice(self) -> str:
-        return f"it may still be running: wait('{self._id}') goes on"
+        return f"the task may still be running: wait('{self._id}') goes on"

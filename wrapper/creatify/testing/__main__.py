@@ -1,6 +1,7 @@
 """``python -m creatify.testing``: the emulator in the foreground, until Ctrl-C or SIGTERM."""
 
 import argparse
+import contextlib
 import signal
 import sys
 import threading
@@ -10,7 +11,10 @@ from ._emulator import Emulator
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Serve, and say on standard output where and with which credentials."""
+    """Serve, and say on standard output where and with which credentials.
+
+    What keeps it from serving is one line on standard error, and exit code 2.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m creatify.testing",
         description="A local emulator of the creatify.ai text generator API.",
@@ -21,7 +25,11 @@ def main(argv: list[str] | None = None) -> None:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with Emulator(port=args.port, recordings=args.recordings) as emulator:
+    with contextlib.ExitStack() as stack:
+        try:
+            emulator = stack.enter_context(Emulator(port=args.port, recordings=args.recordings))
+        except (OSError, ValueError) as error:
+            parser.exit(2, f"{parser.prog}: error: {error}\n")
         sys.stdout.write(
             f"The emulator runs at {emulator.url} (Ctrl-C ends it). For your service's shell:\n\n"
             f"export CREATIFY_BASE_URL={emulator.url}\n"

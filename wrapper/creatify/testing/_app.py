@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,12 +13,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ._backend import Backend, InsufficientCreditsError
+from ._backend import Backend, BrokenFailWhenError, InsufficientCreditsError
 from ._records import OPERATION
 from ._spec import Operation, Spec
 from ._stream import events, recorded_events
 from ._tasks import Task
 from ._webhooks import notify
+from ._wire import parsed
+
+_logger = logging.getLogger("creatify.testing")
 
 # The path parameters and the body, both valid by the spec.
 Handler = Callable[[Mapping[str, str], Any], Awaitable[Response]]
@@ -74,12 +77,9 @@ def _parsed(content_type: str, body: bytes) -> Any:
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(400, "Content-Type must be application/json.")
     try:
-        value = json.loads(body)
-        # Python's parser takes what can't be sent back as JSON: NaN, 1e999, half a surrogate pair.
-        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        return parsed(body)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"The body is no JSON: {error}.") from error
-    return value
 
 
 async def _error(_: Request, error: Exception) -> Response:
@@ -147,6 +147,9 @@ class _Handlers:
         except InsufficientCreditsError as error:
             # 402 is an assumption: the pages don't say.
             raise HTTPException(402, str(error)) from error
+        except BrokenFailWhenError as error:
+            _logger.exception("A generation request is answered 500.")
+            raise HTTPException(500, str(error)) from error
 
     async def _paced(self, task: Task) -> AsyncIterator[bytes]:
         clock = self._backend.clock
@@ -155,6 +158,8 @@ class _Handlers:
         due = clock.time()
         try:
             for left, event in zip(reversed(range(len(sent))), sent, strict=True):
+                # Without a turn of the loop a reader's hanging up would go unseen.
+                await asyncio.sleep(0)
                 await clock.sleep_until(due)
                 if not left:
                     # Before the end is sent: who has read it finds the task done.

@@ -1,5 +1,6 @@
 """The emulated service without HTTP: what it takes, what it costs, what comes of it."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,10 @@ class InsufficientCreditsError(Exception):
     """A generation costs more than there is."""
 
 
+class BrokenFailWhenError(Exception):
+    """The user's `fail_when` raised, or returned neither a str nor None."""
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
 class Backend:
     """State and rules of the emulated API; `Emulator` serves it and documents the fields."""
@@ -35,7 +40,7 @@ class Backend:
     pending: float = 0.05
     running: float = 0.2
     chunk_delay: float = 0.0
-    recordings: Path | None = None
+    recordings: str | os.PathLike[str] | None = None
     nulls: bool = False
     fail_when: Callable[[Mapping[str, Any]], str | None] = lambda _: None
     allow_remote_webhooks: bool = False
@@ -43,10 +48,11 @@ class Backend:
     clock: Clock = field(default_factory=Clock, init=False)
 
     def __post_init__(self) -> None:
+        self._check()
         self.models = frozenset(self.models)
         self.tasks = Tasks(self.clock)
         # Not `glob`, which takes a folder that isn't there for an empty one.
-        files = [] if self.recordings is None else self.recordings.iterdir()
+        files = [] if self.recordings is None else Path(self.recordings).iterdir()
         self._recorded = {file.stem: file.read_bytes() for file in files if file.suffix == ".sse"}
 
     def request_error(self, request: Mapping[str, Any]) -> str | None:
@@ -71,6 +77,7 @@ class Backend:
 
         Raises:
             InsufficientCreditsError: There is less left than it costs.
+            BrokenFailWhenError: As it says; nothing is charged.
         """
         return self._generate(request, self._answer(request), self.pending, self.running)
 
@@ -79,6 +86,7 @@ class Backend:
 
         Raises:
             InsufficientCreditsError: There is less left than it costs.
+            BrokenFailWhenError: As it says; nothing is charged.
         """
         recording = self.recording(request)
         answer = self._answer(request) if recording is None else recorded_answer(recording)
@@ -101,5 +109,22 @@ class Backend:
         )
 
     def _answer(self, request: Mapping[str, Any]) -> Answer:
-        reason = self.fail_when(request)
+        try:
+            reason: Any = self.fail_when(request)
+        except BaseException as error:  # whatever it is, it must not end the server's thread
+            raise BrokenFailWhenError(
+                f"fail_when raised {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(reason, str | None):
+            raise BrokenFailWhenError(f"fail_when returned {reason!r}, neither a str nor None.")
         return answer(request) if reason is None else Answer(failure=reason)
+
+    def _check(self) -> None:
+        for name in ("credits", "cost", "pending", "running", "chunk_delay"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float):
+                raise TypeError(f"{name} must be a number, not {value!r}.")
+            if not value >= 0:
+                raise ValueError(f"{name} must be 0 or more, not {value!r}.")
+        if not callable(self.fail_when):
+            raise TypeError(f"fail_when must be callable, not {self.fail_when!r}.")

@@ -30,11 +30,14 @@ class Emulator(Backend):
         pending, running: How long a task is in these states, in seconds by `clock`.
         chunk_delay: Pause between the chunks of a stream, in seconds by `clock`.
         recordings: Folder of ``.sse`` files: a stream request whose last user text is a file's stem
-            is answered with the file, byte for byte.
+            is answered with the file, byte for byte and whatever it holds; its task is done, with
+            what could be read of it.
         nulls: Send optional properties that aren't known as null, as many servers do, instead of
             leaving them out.
         fail_when: Called with the body of each generation request (from the server's thread): the
-            reason that it fails for, or None. A failing stream ends with an error event.
+            reason that it fails for, or None. A failing stream ends with an error event. If it
+            raises, or returns something else, the request is answered 500 with what was wrong, and
+            free; the logger ``creatify.testing`` has the traceback.
         allow_remote_webhooks: Call webhooks on other machines too; else their URLs are refused.
 
     Attributes:
@@ -45,7 +48,9 @@ class Emulator(Backend):
         clock: The `Clock` that all goes by.
 
     Raises:
+        TypeError, ValueError: A number is none or out of range, or `fail_when` can't be called.
         OSError: The folder of recordings can't be read; on entering, the port is in use.
+        RuntimeError: On entering, it is running already.
     """
 
     port: int = 0
@@ -55,6 +60,8 @@ class Emulator(Backend):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.port not in range(65536):
+            raise ValueError(f"port must be 0 to 65535, not {self.port!r}.")
         spec = Spec.vendored()
         app = build_app(self, spec, {"X-API-ID": self.api_id, "X-API-KEY": self.api_key})
         self._app = Recorder(app, self.requests, self.clock, spec.credential_headers)
@@ -72,6 +79,8 @@ class Emulator(Backend):
         return self._server.url
 
     def __enter__(self) -> Self:
+        if self._server is not None:
+            raise RuntimeError("The emulator is running already.")
         self._server = Server(self._app, self.port)
         self._server.start()
         return self
@@ -82,6 +91,7 @@ class Emulator(Backend):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._server is not None  # noqa: S101 - __enter__ came before
-        self._server.stop()
-        self._server = None
+        # Leaving it once more is harmless.
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()

@@ -90,5 +90,5 @@ class Server(uvicorn.Server):
     def _is_wanted(self, record: logging.LogRecord) -> bool:
         # The loggers are shared with any other uvicorn of the process.
         ours = record.thread == self._thread.ident
-        # An error that isn't the end's doing is a defect, in here or in the user's `fail_when`.
+        # An error that isn't the end's doing is a defect.
         return not ours or (record.levelno >= logging.ERROR and not self._stopped.is_set())

@@ -12,6 +12,7 @@ from typing import Any
 from ._answers import Answer
 from ._content import prompt_words, word_count
 from ._tasks import Task
+from ._wire import parsed
 
 
 def events(task: Task) -> Iterator[bytes]:
@@ -37,27 +38,36 @@ def recorded_events(recording: bytes) -> list[bytes]:
 
 
 def recorded_answer(recording: bytes) -> Answer:
-    """What a recorded stream comes to: its text and function calls."""
-    chunks = [chunk for line in recording.splitlines() for chunk in _chunks_in(line)]
-    parts = [
-        part
-        for chunk in chunks
-        for candidate in chunk.get("candidates", ())
-        for part in candidate.get("content", {}).get("parts", ())
-        if not part.get("thought")
-    ]
+    """What a recorded stream, broken or not, comes to: the text and function calls readable."""
+    parts = [part for line in recording.splitlines() for part in _parts_in(line)]
     return Answer(
-        text="".join(part.get("text", "") for part in parts),
-        calls=tuple(part["functionCall"] for part in parts if "functionCall" in part),
+        text="".join(part["text"] for part in parts if isinstance(part.get("text"), str)),
+        calls=tuple(part["functionCall"] for part in parts if _is_call(part.get("functionCall"))),
     )
 
 
-def _chunks_in(line: bytes) -> Iterator[dict[str, Any]]:
-    # A recording may be broken on purpose: it is replayed, and comes to what can be read of it.
-    with contextlib.suppress(ValueError):
-        chunk = json.loads(line.removeprefix(b"data:"))
-        if isinstance(chunk, dict):
-            yield chunk
+def _parts_in(line: bytes) -> Iterator[dict[str, Any]]:
+    chunk = None
+    with contextlib.suppress(ValueError, RecursionError):
+        chunk = parsed(line.removeprefix(b"data:"))
+    for candidate in _list(chunk, "candidates"):
+        content = candidate.get("content") if isinstance(candidate, dict) else None
+        for part in _list(content, "parts"):
+            if isinstance(part, dict) and not part.get("thought"):
+                yield part
+
+
+def _is_call(value: Any) -> bool:
+    """Whether it is a ``FunctionCallPart`` of the spec."""
+    match value:
+        case {"name": str()}:
+            return isinstance(value.get("args", {}), dict)
+    return False
+
+
+def _list(value: Any, key: str) -> list[Any]:
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _pieces(answer: Answer) -> list[list[dict[str, Any]]]:
