@@ -26,9 +26,9 @@ hypothesis.settings.load_profile("steady")
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The environment holds no setting of this library, and the home folder no file of it."""
+    """The environment holds no setting of this library and no proxy; the home folder is empty."""
     for name in list(os.environ):
-        if name.startswith("CREATIFY_"):
+        if name.startswith("CREATIFY_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
