@@ -25,8 +25,8 @@ from creatify import (
     WaitTimeoutError,
     user,
 )
-from creatify._config import Options
 from creatify._flow import Send, Sleep
+from creatify._options import Options
 from creatify._wait import WaitOptions, wait
 from creatify_api.models import TextGenResponse
 

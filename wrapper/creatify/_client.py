@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 import httpx
 
 from creatify import _operations
-from creatify._config import Arguments, CredentialsCallable, Options, resolve, uses_proxy
+from creatify._config import Arguments, CredentialsCallable, resolve, uses_proxy
 from creatify._connection import (
     DEFAULT_HEADERS,
     AnyConnection,
@@ -19,6 +19,7 @@ from creatify._connection import (
 from creatify._errors import ConfigurationError
 from creatify._flow import run, run_async
 from creatify._operations import call
+from creatify._options import Options
 from creatify._text_generator import AsyncTextGenerator, TextGenerator
 from creatify_api import AuthenticatedClient
 

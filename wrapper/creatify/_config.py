@@ -107,21 +107,6 @@ class Settings:
     credentials: Credentials
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a client sends: `timeout` in seconds, or None for each operation's own."""
-
-    timeout: float | None = None
-    max_retries: int = 2
-
-    def but(self, timeout: float | None = None, max_retries: int | None = None) -> Options:
-        """These options but for what is given. Raises ConfigurationError for what is no option."""
-        return Options(
-            self.timeout if timeout is None else check_seconds(timeout, "timeout"),
-            self.max_retries if max_retries is None else _check_retries(max_retries),
-        )
-
-
 class Sources:
     """The places where settings are looked for. Tests give their own environment."""
 
@@ -183,29 +168,6 @@ def uses_proxy(base_url: str) -> bool:
     return not _is_loopback(httpx.URL(base_url).host)
 
 
-def check_seconds(value: float, name: str) -> float:
-    """A time as it was given. Raises ConfigurationError unless it is positive and below 25 days."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigurationError(f"{name} is in seconds, as a number, and not {value!r}")
-    if not 0 < value <= _LONGEST:
-        raise ConfigurationError(f"{name} must be above 0 and at most {_LONGEST} seconds")
-    return value
-
-
-def check_size(value: object, name: str) -> int:
-    """A number of bytes as it was given. Raises ConfigurationError unless it is a positive int."""
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise ConfigurationError(f"{name} is in bytes, as a positive int, and not {value!r}")
-    return value
-
-
-def _check_retries(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigurationError(f"max_retries is an int from 0, and not {value!r}")
-    return value
-
-
-_LONGEST: Final = 2_147_483  # seconds; the system's calls take no longer timeout, and some wrap it
 _LAST_PORT: Final = 65535
 _URL_RULE: Final = "it must be an absolute http(s) URL without a query, as https://api.creatify.ai"
 _PROFILE_KEYS: Final = frozenset({"api_id", "api_key", "base_url"})

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar, cast
 
-from creatify._config import Options, check_seconds
 from creatify._errors import InvalidRequestError, ResponseDecodeError
 from creatify._flow import Flow, Send
+from creatify._options import Options, check_seconds
 from creatify._schema import JSON, MismatchError, check, conform
 from creatify._status import EVENT_STREAM, status_error
 from creatify_api.api.remaining_credits import remaining_credits_retrieve

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
 from creatify import _operations, _request
-from creatify._config import Options, check_seconds, check_size
 from creatify._connection import AnyConnection, AsyncConnection, Connection
 from creatify._flow import run, run_async
 from creatify._operations import call
+from creatify._options import Options, check_seconds, check_size
 from creatify._stream import AsyncTextStream, TextStream
 from creatify._wait import OnUpdate, PollPolicy, WaitOptions, generate, wait
 

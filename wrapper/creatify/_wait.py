@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from creatify import _operations, _request
-from creatify._config import Options, check_seconds
 from creatify._errors import (
     APIStatusError,
     AuthenticationError,
@@ -20,6 +19,7 @@ from creatify._errors import (
     WaitTimeoutError,
 )
 from creatify._flow import Sleep
+from creatify._options import Options, check_seconds
 from creatify_api.models import TextGenRequest, TextGenResponse, TextGenResponseStatusEnum
 
 if TYPE_CHECKING:
