@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import httpx
 import pytest
 from spec_mock import SpecMock
 
-from creatify import StreamInterruptedError, function_result, image, model, user, video
+from creatify import (
+    StreamInterruptedError,
+    WaitTimeoutError,
+    function_result,
+    image,
+    model,
+    user,
+    video,
+)
+from creatify_api.api.remaining_credits import remaining_credits_retrieve
+from creatify_api.api.text_generator import (
+    sse_text_generator_create,
+    sse_text_generator_list,
+    sse_text_generator_retrieve,
+)
 from creatify_api.models import (
     FunctionCallingConfig,
     FunctionCallPart,
     FunctionDeclaration,
     ResponseMimeTypeEnum,
     TextGenConfig,
+    TextGenRequest,
     Tool,
     ToolConfig,
 )
@@ -112,6 +129,31 @@ async def test_the_reading_operations_send_what_the_spec_allows(
         "get /sse/text_generator/",
         "get /api/remaining_credits/",
     ]
+
+
+async def test_generate_and_wait_send_what_the_spec_allows(client: Any, mock: SpecMock) -> None:
+    with pytest.raises(WaitTimeoutError):  # the mock's task has no status
+        await client.text_generator.generate(**LEAST, timeout=0.4)
+    assert mock.problems == []
+    assert set(mock.accepted) == {"post /sse/text_generator/", f"get /sse/text_generator/{ID}/"}
+
+
+async def test_generated_functions_called_through_client_api_send_what_the_spec_allows(
+    colour: Colour, client: Any, mock: SpecMock
+) -> None:
+    request = TextGenRequest.from_dict(TextGenRequest(**FULL).to_dict())
+    calls: list[tuple[Any, dict[str, Any]]] = [
+        (sse_text_generator_create, {"body": request}),
+        (sse_text_generator_list, {}),
+        (sse_text_generator_retrieve, {"id": UUID(ID)}),
+        (remaining_credits_retrieve, {}),
+    ]
+    for module, arguments in calls:
+        if colour.is_sync:
+            await asyncio.to_thread(module.sync_detailed, client=client.api, **arguments)
+        else:
+            await module.asyncio_detailed(client=client.api, **arguments)
+    assert (mock.problems, len(mock.accepted)) == ([], len(calls))
 
 
 async def test_the_mock_refuses_what_the_spec_does_not_allow(client: Any, mock: SpecMock) -> None:
