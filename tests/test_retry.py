@@ -216,6 +216,28 @@ class TestOverSockets:
             await client.text_generator.list(timeout=0.4)
         assert time.monotonic() - started < 2
 
+    async def test_an_answer_that_drips_ends_at_the_deadline(
+        self, colour: Colour, serve: Serve
+    ) -> None:
+        def drip(exchange: Exchange) -> None:
+            exchange.begin_stream("application/json")
+            while not exchange.peer_closed(within=0.05):
+                exchange.piece(b" ")
+
+        client = colour.client(base_url=serve(drip).url, max_retries=2)
+        for call, error in (
+            (client.text_generator.list, APITimeoutError),
+            (lambda timeout: client.text_generator.wait(TASK["id"], timeout=timeout), TimeoutError),
+            (
+                lambda timeout: client.text_generator.generate(**HELLO, timeout=timeout),
+                TimeoutError,
+            ),
+        ):
+            started = time.monotonic()
+            with pytest.raises(error):
+                await call(timeout=0.4)
+            assert time.monotonic() - started < 1.5
+
     async def test_a_retry_that_would_come_too_late_is_not_waited_for(
         self, colour: Colour, serve: Serve
     ) -> None:

@@ -82,8 +82,9 @@ class Creatify(_Client[Connection]):
     CREATIFY_API_ID_FILE and CREATIFY_API_KEY_FILE; the profile CREATIFY_PROFILE, else `default`.
 
     `base_url` (default CREATIFY_BASE_URL, else https://api.creatify.ai); plain http goes to
-    loopback only, unless `allow_http`. `timeout` (seconds) bounds the API's silence in a call: 60
-    by default, and 600 in a create with `sync`, which the client's timeout does not touch.
+    loopback only, unless `allow_http`. `timeout` (seconds) bounds a call with its retries: 60
+    by default, and 600 for a create with `sync`, which the client's timeout does not touch.
+    `max_retries` (2) is how often a request is sent again where that can't be paid for twice.
     `http_client`, an `httpx.Client`, is used as it is and closed by who made it.
 
     Raises ConfigurationError.
@@ -142,8 +143,9 @@ class AsyncCreatify(_Client[AsyncConnection]):
     CREATIFY_API_ID_FILE and CREATIFY_API_KEY_FILE; the profile CREATIFY_PROFILE, else `default`.
 
     `base_url` (default CREATIFY_BASE_URL, else https://api.creatify.ai); plain http goes to
-    loopback only, unless `allow_http`. `timeout` (seconds) bounds the API's silence in a call: 60
-    by default, and 600 in a create with `sync`, which the client's timeout does not touch.
+    loopback only, unless `allow_http`. `timeout` (seconds) bounds a call with its retries: 60
+    by default, and 600 for a create with `sync`, which the client's timeout does not touch.
+    `max_retries` (2) is how often a request is sent again where that can't be paid for twice.
     `http_client`, an `httpx.AsyncClient`, is used as it is and closed by who made it.
 
     Raises ConfigurationError.

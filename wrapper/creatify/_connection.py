@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeAlias, TypeVar
 
 import httpx
 
+from creatify._body import DEADLINE, Body
 from creatify._errors import APIConnectionError, APITimeoutError, ConfigurationError
 from creatify._flow import Flow, Send, Sleep, run, run_async
 from creatify._retry import retry_delay
@@ -70,7 +71,7 @@ def attempts(
     while True:
         met: httpx.Response | APIConnectionError
         try:
-            met = yield from _attempt(request, settings, deadline - clock())
+            met = yield from _attempt(request, settings, deadline, deadline - clock())
         except APIConnectionError as error:
             met = error
         chance = random.random()  # noqa: S311 - it spreads load and guards no secret
@@ -84,22 +85,20 @@ def attempts(
 def _result(met: httpx.Response | APIConnectionError, request: httpx.Request) -> httpx.Response:
     if isinstance(met, APIConnectionError):
         raise met
-    if met.is_closed and not _is_read(met):
-        met = httpx.Response(met.status_code, headers=met.headers, content=b"")
     # Nobody after this sees the request that carries the credentials.
     met.request = request
     return met
 
 
-def _attempt(request: httpx.Request, settings: Settings, left: float) -> Attempts:
+def _attempt(request: httpx.Request, settings: Settings, deadline: float, left: float) -> Attempts:
     if _origin(request.url) != _origin(httpx.URL(settings.base_url)):
         return (yield Send(request))
     used = settings.credentials.get()
-    response = yield Send(_outgoing(request, used, left))
+    response = yield Send(_outgoing(request, used, deadline, left))
     if response.status_code == _UNAUTHORIZED:
         fresh = settings.credentials.reread()
         if fresh not in {None, used}:
-            response = yield Send(_outgoing(request, fresh, left))
+            response = yield Send(_outgoing(request, fresh, deadline, left))
     return response
 
 
@@ -157,8 +156,11 @@ class Connection(_Connection[httpx.Client]):
         with connection_errors(request):
             response = self._http.send(request, stream=True, follow_redirects=False)
             if not _is_left_open(request, response):
-                with closing(response), _known_status(response):
-                    response.read()
+                body = Body(request, response)
+                with closing(response), body.reading():
+                    for piece in response.iter_raw():
+                        body.add(piece)
+                response = body.answer()
         return response
 
 
@@ -195,9 +197,12 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
         with connection_errors(request):
             response = await self._http.send(request, stream=True, follow_redirects=False)
             if not _is_left_open(request, response):
+                body = Body(request, response)
                 async with aclosing(response):
-                    with _known_status(response):
-                        await response.aread()
+                    with body.reading():
+                        async for piece in response.aiter_raw():
+                            body.add(piece)
+                response = body.answer()
         return response
 
 
@@ -222,7 +227,7 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 
 def timeouts(seconds: float) -> httpx.Timeout:
-    """`seconds` for the answer's silence, and a bound on the making of a connection."""
+    """`seconds` for each read, and a bound on the making of a connection."""
     return httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
 
 
@@ -246,27 +251,11 @@ def _is_left_open(request: httpx.Request, response: httpx.Response) -> bool:
     return request.headers.get("accept") == EVENT_STREAM and is_event_stream(response)
 
 
-@contextmanager
-def _known_status(response: httpx.Response) -> Iterator[None]:
-    """An error is known by its status: that its body is cut short changes nothing."""
-    try:
-        yield
-    except httpx.RequestError:
-        if response.is_success:
-            raise
-
-
-def _is_read(response: httpx.Response) -> bool:
-    try:
-        return response.content is not None
-    except httpx.ResponseNotRead:
-        return False
-
-
-def _outgoing(request: httpx.Request, keys: Keys, left: float) -> httpx.Request:
-    """The request as it leaves: with credentials, and no timeout beyond the `left` seconds."""
+def _outgoing(request: httpx.Request, keys: Keys, deadline: float, left: float) -> httpx.Request:
+    """The request as it leaves: with credentials, and no time beyond the `left` seconds."""
     outgoing = _unsigned(request)
     outgoing.headers[_ID_HEADER], outgoing.headers[_KEY_HEADER] = keys.api_id, keys.api_key
+    outgoing.extensions[DEADLINE] = deadline
     outgoing.extensions["timeout"] = {
         name: seconds if left == math.inf else min(seconds or left, left)
         for name, seconds in request.extensions["timeout"].items()

@@ -69,8 +69,8 @@ class TextGenerator(_TextGenerator[Connection]):
     ) -> TextGenResponse:
         """Begin a generation (spec operation `sse_text_generator_create`): a task, still pending.
 
-        With `sync=True` the call blocks until the text is there. `timeout` (seconds) bounds the
-        API's silence: by default the client's, else 60, and 600 with `sync`.
+        With `sync=True` the call blocks until the text is there. `timeout` (seconds) bounds
+        the call with its retries: by default the client's, else 60, and 600 with `sync`.
         """
         body = _request.as_request(request, fields)
         operation = _operations.create(body, self._options, timeout)
@@ -232,8 +232,8 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
     ) -> TextGenResponse:
         """Begin a generation (spec operation `sse_text_generator_create`): a task, still pending.
 
-        With `sync=True` the call blocks until the text is there. `timeout` (seconds) bounds the
-        API's silence: by default the client's, else 60, and 600 with `sync`.
+        With `sync=True` the call blocks until the text is there. `timeout` (seconds) bounds
+        the call with its retries: by default the client's, else 60, and 600 with `sync`.
         """
         body = _request.as_request(request, fields)
         operation = _operations.create(body, self._options, timeout)
