@@ -340,6 +340,18 @@ class TestMountedFiles:
         assert (await client.remaining_credits()).remaining_credits == 1
 
     @pytest.mark.anyio
+    async def test_a_401_stays_one_when_the_files_can_not_be_read_again(
+        self, colour: Colour, serve: Serve, mounted: tuple[Path, Path]
+    ) -> None:
+        def gone(exchange: Exchange) -> None:
+            mounted[1].unlink()
+            exchange.answer(b"", status="401 Unauthorized")
+
+        client = colour.client(base_url=serve(gone).url, api_id=None, api_key=None)
+        with pytest.raises(AuthenticationError):
+            await client.remaining_credits()
+
+    @pytest.mark.anyio
     async def test_a_second_401_is_the_answer(
         self, colour: Colour, serve: Serve, mounted: tuple[Path, Path]
     ) -> None:

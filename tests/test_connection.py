@@ -208,6 +208,22 @@ async def test_no_credential_shows_in_an_error_its_chain_or_its_traceback_text(
     assert "canary" not in "".join(shown)
 
 
+@pytest.mark.parametrize("half", [b"[", b'[{"id": 1}', b"12", b'"a"'])
+async def test_an_answer_is_whole_when_only_the_mark_of_its_end_is_missing(
+    colour: Colour, serve: Serve, half: bytes
+) -> None:
+    def script(exchange: Exchange) -> None:
+        exchange.begin_stream("application/json")
+        exchange.piece(b" []" if len(server.exchanges) == 1 else half)
+        exchange.hang_up()
+
+    server = serve(script)
+    client = colour.client(base_url=server.url)
+    assert await client.text_generator.list() == []
+    with pytest.raises(APIConnectionError):
+        await client.text_generator.list()
+
+
 @pytest.mark.parametrize("body", [b"", b'{"error": "no cre'])
 async def test_an_error_whose_body_is_cut_short_is_still_that_error(
     colour: Colour, serve: Serve, body: bytes

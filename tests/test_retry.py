@@ -24,6 +24,9 @@ from creatify import (
     RateLimitError,
     user,
 )
+from creatify._config import Arguments, resolve
+from creatify._connection import attempts
+from creatify._flow import Sleep
 from creatify._retry import retry_delay
 from creatify_api.api.text_generator import sse_text_generator_list
 
@@ -57,11 +60,34 @@ def tls_failure() -> APIConnectionError:
     return error
 
 
+def tls_not_yet() -> APIConnectionError:
+    """As asyncio's TLS leaves it when the connection is reset in the handshake."""
+    error = APIConnectionError("reset", request_sent=False)
+    error.__cause__ = httpx.ConnectError("reset")
+    error.__cause__.__cause__ = ConnectionResetError("reset")
+    error.__cause__.__cause__.__context__ = ssl.SSLWantReadError("not yet")
+    return error
+
+
+def tls_cut_short() -> APIConnectionError:
+    error = APIConnectionError("eof", request_sent=False)
+    error.__cause__ = httpx.ConnectError("eof")
+    error.__cause__.__cause__ = ssl.SSLEOFError("eof")
+    return error
+
+
 def answered(status: int, retry_after: str | None = None) -> httpx.Response:
     return httpx.Response(status, headers={"Retry-After": retry_after} if retry_after else {})
 
 
-ALWAYS = [NOT_SENT, answered(429), answered(429, "1"), answered(503, "1")]
+ALWAYS = [
+    NOT_SENT,
+    tls_not_yet(),
+    tls_cut_short(),
+    answered(429),
+    answered(429, "1"),
+    answered(503, "1"),
+]
 ONLY_SAFE = [UNKNOWN, *(answered(status) for status in (408, 500, 502, 503, 504, 520, 599))]
 NEVER = [
     tls_failure(),
@@ -274,6 +300,20 @@ class TestOverSockets:
             colour.client(max_retries=wrong)
         with pytest.raises(ConfigurationError, match="max_retries is an int from 0"):
             colour.client().with_options(max_retries=wrong)
+
+
+def test_a_sleep_that_takes_too_long_ends_the_retries_with_what_was_met() -> None:
+    now = 0.0
+    settings = resolve(Arguments(api_id="id", api_key="key", base_url="http://127.0.0.1:9"))
+    timeout = httpx.Timeout(5.0).as_dict()
+    request = httpx.Request("POST", "http://127.0.0.1:9/", extensions={"timeout": timeout})
+    flow = attempts(request, settings, 2, clock=lambda: now)
+    next(flow)
+    assert flow.send(answered(429, "1")) == Sleep(1.0)
+    now = 9.0
+    with pytest.raises(StopIteration) as end:
+        next(flow)
+    assert end.value.value.status_code == 429
 
 
 def test_generated_functions_called_through_client_api_are_retried_too(serve: Serve) -> None:

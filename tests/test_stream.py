@@ -947,6 +947,38 @@ async def test_a_read_that_was_cancelled_does_not_make_half_a_text_look_complete
             await stream.until_done()
 
 
+@pytest.mark.parametrize("malformed", [b"data: oops\n\n", event({"candidates": 5})])
+async def test_what_comes_after_a_malformed_event_is_not_lost(
+    colour: Colour, serve: Serve, malformed: bytes
+) -> None:
+    server = serve(sends(said("a"), malformed + said("b"), END, RECEIPT))
+    client = colour.client(base_url=server.url)
+    async with client.text_generator.stream(**ASK) as stream:
+        with pytest.raises((StreamError, ResponseDecodeError)):
+            await stream.until_done()
+        assert (stream.text, stream.finish_reason) == ("ab!", "STOP")
+        assert stream.receipt is not None
+
+
+async def test_a_retry_before_the_stream_leaves_its_idle_timeout_whole(
+    colour: Colour, serve: Serve
+) -> None:
+    def paused(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        exchange.piece(said("a"))
+        time.sleep(0.8)
+        exchange.piece(END)
+        exchange.end_stream()
+
+    def refused(exchange: Exchange) -> None:
+        exchange.answer(status="429 Slow down", headers="Retry-After: 0.7\r\n")
+
+    client = colour.client(base_url=serve(each(refused, paused)).url, max_retries=1)
+    async with client.text_generator.stream(**ASK, idle_timeout=1.2) as stream:
+        await stream.until_done()
+    assert stream.text == "a!"
+
+
 async def test_leaving_the_block_while_another_task_reads_closes_the_connection(
     serve: Serve,
 ) -> None:

@@ -210,6 +210,14 @@ def test_refused_credentials_end_a_wait_and_the_error_says_how_to_go_on(
     assert f"wait('{ID}')" in caught.value.__notes__[0]
 
 
+@pytest.mark.anyio
+async def test_a_wait_on_a_closed_client_ends_at_once(colour: Colour, emulator: Emulator) -> None:
+    client = colour.client(base_url=emulator.url)
+    await colour.close()
+    with pytest.raises(ConfigurationError, match="this client is closed"):
+        await client.text_generator.wait(ID)
+
+
 def test_an_unknown_task_is_tolerated_for_the_first_seconds() -> None:
     world = World(lambda now, path: (404 if now < 4 else task("done")) if ID in path else [])
     assert world.run().status == "done"

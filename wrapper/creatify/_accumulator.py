@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
 from creatify._errors import (
     APIConnectionError,
     APITimeoutError,
+    CreatifyError,
     ResponseDecodeError,
     StreamError,
     StreamEventError,
@@ -72,6 +73,7 @@ class Accumulator:
         self._thoughts: list[str] = []
         self._calls: list[Payload] = []
         self._complete = False
+        self._malformed: CreatifyError | None = None  # the first malformed event's error
         self._finish_reason: str | None = None
         self._usage: Payload | None = None
         self._receipt: Payload | None = None
@@ -114,13 +116,16 @@ class Accumulator:
         """What is left at the end, which came by itself or by the loss of the connection.
 
         The generation is complete with a receipt, or with a finish reason and a clean end. Raises
-        StreamInterruptedError or StreamIdleError if it isn't. Once it is complete, it stays so.
+        StreamInterruptedError or StreamIdleError if it isn't, and the error of a malformed event
+        only now, so that what came after it is not lost. Once it is complete, it stays so.
         """
         if self._complete:
             return
         left = self._decoder.close()
         if left is not None and _is_json(left.data):
             yield from self._payloads(left)
+        if self._malformed is not None:
+            raise self._malformed
         if self._receipt is None and (lost is not None or self._finish_reason is None):
             self._incomplete(lost)
         self._complete = True
@@ -185,7 +190,10 @@ class Accumulator:
             if is_error:
                 self._api_error(event.data)
             start = event.data[:_LONGEST_MESSAGE]
-            raise self._error(StreamError, f"an event is no JSON: {start}") from error
+            malformed = self._error(StreamError, f"an event is no JSON: {start}")
+            malformed.__cause__ = error
+            self._malformed = self._malformed or malformed
+            return
         if is_error or not isinstance(payload, dict) or payload.get("error") is not None:
             self._api_error(payload)
         self.chunks += 1
@@ -193,7 +201,7 @@ class Accumulator:
         try:
             self._absorb(payload)
         except (AttributeError, TypeError):
-            self.chunk(payload)  # some type is wrong, and this knows the place
+            self._malformed = self._malformed or self._mismatch(payload)
         yield payload
 
     def _absorb(self, payload: Payload) -> None:
@@ -206,6 +214,14 @@ class Accumulator:
         self._finish_reason = self._finish_reason or feedback.get("blockReason")
         self._usage = payload.get("usageMetadata") or self._usage
         self._receipt = payload.get("creatify") or self._receipt
+
+    def _mismatch(self, payload: Payload) -> CreatifyError | None:
+        """The error of a payload of which some type is wrong: the walk knows the place."""
+        try:
+            self.chunk(payload)
+        except ResponseDecodeError as error:
+            return error
+        return None
 
     def _absorb_part(self, part: Payload) -> None:
         text = part.get("text")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from contextlib import contextmanager
@@ -36,12 +37,22 @@ class Body:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """An error is known by its status: that its body is cut short changes nothing."""
+        """A body that is cut short is enough for an error, known by its status, and where all came.
+
+        What is missing may be only the mark of the end, and what came may be paid for.
+        """
         try:
             yield
         except httpx.RequestError:
-            if self._response.is_success:
+            if self._response.is_success and not self._is_whole():
                 raise
+
+    def _is_whole(self) -> bool:
+        body = b"".join(self._pieces)
+        try:
+            return body.lstrip()[:1] in {b"{", b"["} and json.loads(body) is not None
+        except (ValueError, RecursionError):
+            return False
 
     def answer(self) -> httpx.Response:
         """The answer with what was gathered. Raises httpx.DecodingError."""

@@ -8,7 +8,8 @@ Credentials: the first source that is present wins, and both halves come from th
 4. the profile CREATIFY_PROFILE, else `default`, in credentials.toml under the user's config folder
    (CREATIFY_CONFIG_FILE names another file)
 
-The base URL: the argument, CREATIFY_BASE_URL, the profile's `base_url`, https://api.creatify.ai.
+The base URL: the argument, the `base_url` of a profile named by an argument, CREATIFY_BASE_URL, the
+`base_url` of another profile that the credentials come from, https://api.creatify.ai.
 An environment variable that is empty counts as absent.
 """
 
@@ -86,8 +87,15 @@ class Credentials:
         return self._checked(self._ask())
 
     def reread(self) -> Keys | None:
-        """The same after a 401, looked up anew; None from a source that can't have changed."""
-        return None if self._ask_again is None else self._checked(self._ask_again())
+        """The same after a 401, looked up anew.
+
+        None from a source that can't have changed, and where there is nothing fit just now: the 401
+        tells more.
+        """
+        try:
+            return None if self._ask_again is None else self._checked(self._ask_again())
+        except ConfigurationError:
+            return None
 
     def _checked(self, pair: object) -> Keys:
         match pair:
@@ -226,7 +234,8 @@ def _mounted(id_file: Path, key_file: Path) -> Credentials:
         return current
 
     found = Credentials(lambda: current, source=" and ".join(_FILES), ask_again=read)
-    found.reread()
+    read()
+    found.get()
     return found
 
 

@@ -34,6 +34,7 @@ CONNECT_TIMEOUT: Final = 5.0
 _ID_HEADER: Final = "X-API-ID"
 _KEY_HEADER: Final = "X-API-KEY"
 _UNAUTHORIZED: Final = 401
+_LEAST_TIMEOUT: Final = 0.001  # seconds; the system refuses a timeout that has passed
 _USER_AGENT: Final = (
     f"creatify-client/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
 )
@@ -67,22 +68,16 @@ def attempts(
     changed meanwhile. Credentials go to the configured origin only.
     """
     deadline = clock() + (request.extensions["timeout"]["read"] or math.inf)
-    retries = 0
-    while True:
-        met: httpx.Response | APIConnectionError
-        try:
-            met = yield from _attempt(request, settings, deadline, deadline - clock())
-        except APIConnectionError as error:
-            met = error
+    met = yield from _attempt(request, settings, deadline, clock)
+    for retries in range(max_retries):
         chance = random.random()  # noqa: S311 - it spreads load and guards no secret
-        delay = retry_delay(request.method, met, retries, chance) if retries < max_retries else None
+        delay = retry_delay(request.method, met, retries, chance)
         if delay is None or clock() + delay >= deadline:
-            return _result(met, request)
-        retries += 1
+            break
         yield Sleep(delay)
-
-
-def _result(met: httpx.Response | APIConnectionError, request: httpx.Request) -> httpx.Response:
+        if clock() >= deadline:  # a sleep may take longer than it was told to
+            break
+        met = yield from _attempt(request, settings, deadline, clock)
     if isinstance(met, APIConnectionError):
         raise met
     # Nobody after this sees the request that carries the credentials.
@@ -90,15 +85,20 @@ def _result(met: httpx.Response | APIConnectionError, request: httpx.Request) ->
     return met
 
 
-def _attempt(request: httpx.Request, settings: Settings, deadline: float, left: float) -> Attempts:
-    if _origin(request.url) != _origin(httpx.URL(settings.base_url)):
-        return (yield Send(request))
-    used = settings.credentials.get()
-    response = yield Send(_outgoing(request, used, deadline, left))
-    if response.status_code == _UNAUTHORIZED:
-        fresh = settings.credentials.reread()
-        if fresh not in {None, used}:
-            response = yield Send(_outgoing(request, fresh, deadline, left))
+def _attempt(
+    request: httpx.Request, settings: Settings, deadline: float, clock: Callable[[], float]
+) -> Flow[httpx.Request, httpx.Response, httpx.Response | APIConnectionError]:
+    """What one attempt met, with a second request after a 401 if the credentials have changed."""
+    try:
+        if _origin(request.url) != _origin(httpx.URL(settings.base_url)):
+            return (yield Send(request))
+        used = settings.credentials.get()
+        response = yield Send(_outgoing(request, used, deadline, clock()))
+        fresh = settings.credentials.reread() if response.status_code == _UNAUTHORIZED else None
+        if fresh is not None and fresh != used:
+            response = yield Send(_outgoing(request, fresh, deadline, clock()))
+    except APIConnectionError as error:
+        return error
     return response
 
 
@@ -124,9 +124,7 @@ class _Connection(Generic[Client]):
         self.owned = owned
 
     def request(self, call: Call) -> httpx.Request:
-        """The request for a call, without credentials. Raises ConfigurationError once closed."""
-        if self._http.is_closed:
-            raise ConfigurationError("this client is closed: make another one")
+        """The request for a call, without credentials."""
         return self._http.build_request(
             call.method,
             self.settings.base_url + call.path,
@@ -135,13 +133,19 @@ class _Connection(Generic[Client]):
             timeout=timeouts(call.timeout),
         )
 
+    def _attempts(self, request: httpx.Request, max_retries: int) -> Attempts:
+        """The flow that sends a request. Raises ConfigurationError once closed."""
+        if self._http.is_closed:
+            raise ConfigurationError("this client is closed: make another one")
+        return attempts(request, self.settings, max_retries)
+
 
 class Connection(_Connection[httpx.Client]):
     """Sends from threads."""
 
     def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:
         """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
-        return run(attempts(request, self.settings, max_retries), self._attempt)
+        return run(self._attempts(request, max_retries), self._attempt)
 
     def fetch(self, call: Call) -> httpx.Response:
         """The answer to a call; see `send`."""
@@ -172,7 +176,7 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
     async def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:
         """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
         self._check_loop()
-        return await run_async(attempts(request, self.settings, max_retries), self._attempt)
+        return await run_async(self._attempts(request, max_retries), self._attempt)
 
     def _check_loop(self) -> None:
         """Raises ConfigurationError in a second event loop, where the pool's sockets are dead."""
@@ -251,15 +255,20 @@ def _is_left_open(request: httpx.Request, response: httpx.Response) -> bool:
     return request.headers.get("accept") == EVENT_STREAM and is_event_stream(response)
 
 
-def _outgoing(request: httpx.Request, keys: Keys, deadline: float, left: float) -> httpx.Request:
-    """The request as it leaves: with credentials, and no time beyond the `left` seconds."""
+def _outgoing(request: httpx.Request, keys: Keys, deadline: float, now: float) -> httpx.Request:
+    """The request as it leaves: with credentials, and no time beyond the deadline."""
     outgoing = _unsigned(request)
     outgoing.headers[_ID_HEADER], outgoing.headers[_KEY_HEADER] = keys.api_id, keys.api_key
     outgoing.extensions[DEADLINE] = deadline
+    own = request.extensions["timeout"]
+    left = max(deadline - now, _LEAST_TIMEOUT)
     outgoing.extensions["timeout"] = {
         name: seconds if left == math.inf else min(seconds or left, left)
-        for name, seconds in request.extensions["timeout"].items()
+        for name, seconds in own.items()
     }
+    if request.headers.get("accept") == EVENT_STREAM:
+        # It holds for each read of a stream, which goes on after the deadline of its beginning.
+        outgoing.extensions["timeout"]["read"] = own["read"]
     return outgoing
 
 

@@ -32,7 +32,7 @@ def retry_delay(
     `met` is what the last attempt met, `retries` how many retries came before, `chance` is uniform
     in 0..1 (full jitter). Retry-After is obeyed up to 60 seconds.
     """
-    if not _may_send_again(method.upper() in _SAFE, met):
+    if not _may_send_again(met, safe=method.upper() in _SAFE):
         return None
     asked = None if isinstance(met, APIConnectionError) else retry_after(met.headers)
     if asked is not None:
@@ -40,7 +40,7 @@ def retry_delay(
     return min(_FIRST_DELAY * 2.0**retries, _LONGEST_DELAY) * chance
 
 
-def _may_send_again(safe: bool, met: httpx.Response | APIConnectionError) -> bool:  # noqa: FBT001 - private
+def _may_send_again(met: httpx.Response | APIConnectionError, *, safe: bool) -> bool:
     if isinstance(met, APIConnectionError):
         return not _is_tls(met) and (safe or not met.request_sent)
     status = met.status_code
@@ -51,8 +51,13 @@ def _may_send_again(safe: bool, met: httpx.Response | APIConnectionError) -> boo
     return status == _UNAVAILABLE and retry_after(met.headers) is not None
 
 
-def _is_tls(error: BaseException | None) -> bool:
-    """Whether TLS failed, which another try would not better."""
-    while error is not None and not isinstance(error, ssl.SSLError):
-        error = error.__cause__ or error.__context__
-    return error is not None
+def _is_tls(error: APIConnectionError) -> bool:
+    """Whether TLS failed, which another try would not better.
+
+    The first error of the system decides: further down the chain, asyncio's TLS leaves errors that
+    only mean "not yet". A handshake that the other side cut short may pass.
+    """
+    cause = error.__cause__
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError)

@@ -34,6 +34,17 @@ class _TextGenerator(Generic[AnyConnection]):
         self._connection = connection
         self._options = options
 
+    def _streaming(
+        self,
+        request: TextGenRequest | None,
+        fields: dict[str, Any],
+        idle_timeout: float,
+        max_event_size: int,
+    ) -> tuple[_operations.Call, float, int]:
+        options = self._options.but(check_seconds(idle_timeout, "idle_timeout"))
+        call = _operations.stream(_request.as_request(request, fields), options)
+        return call, idle_timeout, check_size(max_event_size, "max_event_size")
+
 
 class TextGenerator(_TextGenerator[Connection]):
     """Text generation, as `client.text_generator`.
@@ -189,12 +200,8 @@ class TextGenerator(_TextGenerator[Connection]):
         Used as `with` ... `as stream`: the request is sent on entering. `idle_timeout` (seconds)
         bounds the time between two events, `max_event_size` (bytes) the size of one.
         """
-        body = _request.as_request(request, fields)
-        operation = _operations.stream(
-            body, self._options.but(check_seconds(idle_timeout, "idle_timeout"))
-        )
         return TextStream(
-            self._connection, operation, idle_timeout, check_size(max_event_size, "max_event_size")
+            self._connection, *self._streaming(request, fields, idle_timeout, max_event_size)
         )
 
 
@@ -354,10 +361,6 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
         Used as `async with` ... `as stream`: the request is sent on entering. `idle_timeout`
         (seconds) bounds the time between two events, `max_event_size` (bytes) the size of one.
         """
-        body = _request.as_request(request, fields)
-        operation = _operations.stream(
-            body, self._options.but(check_seconds(idle_timeout, "idle_timeout"))
-        )
         return AsyncTextStream(
-            self._connection, operation, idle_timeout, check_size(max_event_size, "max_event_size")
+            self._connection, *self._streaming(request, fields, idle_timeout, max_event_size)
         )

@@ -20,6 +20,7 @@ from creatify._errors import (
 )
 from creatify._flow import Sleep
 from creatify._options import Options, check_seconds
+from creatify._status import retry_after
 from creatify_api.models import TextGenRequest, TextGenResponse, TextGenResponseStatusEnum
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ OnUpdate: TypeAlias = "Callable[[TextGenResponse], object]"
 
 _ABSENT: Final = frozenset({404, 405})
 _GRACE: Final = 5.0  # seconds that a task may be unknown: it may not have reached every server yet
-_SHORTEST: Final = 0.1  # seconds; a poll gets at least this long for its answer
+_SHORTEST: Final = 1.0  # seconds; a poll gets at least this long for its answer
 _ENDS: Final = frozenset({TextGenResponseStatusEnum.DONE, TextGenResponseStatusEnum.FAILED})
 _RETRIEVE_TRIES: Final = 3  # answers that there is no such task before the list alone is asked
 
@@ -215,15 +216,16 @@ class _Waiting:
     def _failed(self, error: CreatifyError) -> None:
         """Take a failed poll as a delay. Raises it again where polling on is of no use."""
         self._last_error = error
-        self._asked_to_wait = getattr(error, "retry_after", None) or 0.0
-        if isinstance(error, APIStatusError) and error.status_code in _ABSENT:
-            now = self._clock()
-            self._absent_since = now if self._absent_since is None else self._absent_since
-            if now - self._absent_since <= _GRACE:
-                return
-        elif not isinstance(error, AuthenticationError | PermissionDeniedError):
-            return
-        raise error
+        self._asked_to_wait = 0.0
+        if isinstance(error, APIStatusError):
+            self._asked_to_wait = retry_after(error.headers) or 0.0
+            if error.status_code in _ABSENT:
+                now = self._clock()
+                self._absent_since = now if self._absent_since is None else self._absent_since
+                if now - self._absent_since > _GRACE:
+                    raise error
+        if isinstance(error, AuthenticationError | PermissionDeniedError | ConfigurationError):
+            raise error
 
     def _outcome(self) -> TextGenResponse:
         """The task that is over. Raises TaskFailedError."""
