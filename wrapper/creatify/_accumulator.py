@@ -199,9 +199,12 @@ class Accumulator:
         self.chunks += 1
         self._before = len(self._text)
         try:
-            self._absorb(payload)
-        except (AttributeError, TypeError):
-            self._malformed = self._malformed or self._mismatch(payload)
+            try:
+                self._absorb(payload)
+            except (AttributeError, TypeError):
+                self.chunk(payload)  # some type is wrong, and this knows the place
+        except ResponseDecodeError as error:
+            self._malformed = self._malformed or error
         yield payload
 
     def _absorb(self, payload: Payload) -> None:
@@ -214,14 +217,6 @@ class Accumulator:
         self._finish_reason = self._finish_reason or feedback.get("blockReason")
         self._usage = payload.get("usageMetadata") or self._usage
         self._receipt = payload.get("creatify") or self._receipt
-
-    def _mismatch(self, payload: Payload) -> CreatifyError | None:
-        """The error of a payload of which some type is wrong: the walk knows the place."""
-        try:
-            self.chunk(payload)
-        except ResponseDecodeError as error:
-            return error
-        return None
 
     def _absorb_part(self, part: Payload) -> None:
         text = part.get("text")

@@ -81,9 +81,9 @@ class Creatify(_Client[Connection]):
     and is asked before each request; `profile`, by name; CREATIFY_API_ID and CREATIFY_API_KEY;
     CREATIFY_API_ID_FILE and CREATIFY_API_KEY_FILE; the profile CREATIFY_PROFILE, else `default`.
 
-    `base_url` (default: that of `profile`, CREATIFY_BASE_URL, https://api.creatify.ai); plain http goes to
-    loopback only, unless `allow_http`. `timeout` (seconds) bounds a call with its retries: 60
-    by default, and 600 for a create with `sync`, which the client's timeout does not touch.
+    `base_url` (default: that of `profile`, CREATIFY_BASE_URL, https://api.creatify.ai); plain http
+    goes to loopback only, unless `allow_http`. `timeout` (seconds) bounds a call with its retries:
+    60 by default, and 600 for a create with `sync`, which the client's timeout does not touch.
     `max_retries` (2) is how often a request is sent again where that can't be paid for twice.
     `http_client`, an `httpx.Client`, is used as it is and closed by who made it.
 
@@ -142,9 +142,9 @@ class AsyncCreatify(_Client[AsyncConnection]):
     and is asked before each request; `profile`, by name; CREATIFY_API_ID and CREATIFY_API_KEY;
     CREATIFY_API_ID_FILE and CREATIFY_API_KEY_FILE; the profile CREATIFY_PROFILE, else `default`.
 
-    `base_url` (default: that of `profile`, CREATIFY_BASE_URL, https://api.creatify.ai); plain http goes to
-    loopback only, unless `allow_http`. `timeout` (seconds) bounds a call with its retries: 60
-    by default, and 600 for a create with `sync`, which the client's timeout does not touch.
+    `base_url` (default: that of `profile`, CREATIFY_BASE_URL, https://api.creatify.ai); plain http
+    goes to loopback only, unless `allow_http`. `timeout` (seconds) bounds a call with its retries:
+    60 by default, and 600 for a create with `sync`, which the client's timeout does not touch.
     `max_retries` (2) is how often a request is sent again where that can't be paid for twice.
     `http_client`, an `httpx.AsyncClient`, is used as it is and closed by who made it.
 
