@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
 import traceback
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,7 @@ from creatify import (
 from creatify_api.api.text_generator import sse_text_generator_list
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from colours import Colour
     from rawserver import Exchange, RawServer, Script
@@ -235,6 +237,33 @@ async def test_an_error_whose_body_is_cut_short_is_still_that_error(
     client = colour.client(base_url=serve(script).url)
     with pytest.raises(InsufficientCreditsError, match="402"):
         await client.text_generator.create(**HELLO)
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
+async def test_an_error_is_freed_with_its_frames_when_it_is_dropped(serve: Serve) -> None:
+    server = serve(lambda exchange: exchange.reset())
+    dropped = []
+    with Creatify(base_url=server.url, api_id="id", api_key="key", max_retries=0) as client:
+        try:
+            client.text_generator.create(**HELLO)
+        except APIConnectionError as error:
+            dropped.append(weakref.ref(error))
+    async with AsyncCreatify(
+        base_url=server.url, api_id="id", api_key="key", max_retries=0
+    ) as async_client:
+        try:
+            await async_client.text_generator.create(**HELLO)
+        except APIConnectionError as error:
+            dropped.append(weakref.ref(error))
+    assert [reference() for reference in dropped] == [None, None]
 
 
 async def test_a_closed_client_says_so(colour: Colour, serve: Serve) -> None:

@@ -79,7 +79,10 @@ def attempts(
             break
         met = yield from _attempt(request, settings, deadline, clock)
     if isinstance(met, APIConnectionError):
-        raise met
+        try:
+            raise met
+        finally:
+            del met  # the error holds this frame, and must not be held by it
     # Nobody after this sees the request that carries the credentials.
     met.request = request
     return met

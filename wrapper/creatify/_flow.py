@@ -51,6 +51,8 @@ def run(flow: Flow[Request, Answer, Result], send: Callable[[Request], Answer]) 
                 resume = partial(flow.throw, error)
     except StopIteration as end:
         return cast("Result", end.value)
+    finally:
+        del resume  # an error that leaves holds this frame, and must not be held by it
 
 
 async def run_async(
@@ -70,6 +72,8 @@ async def run_async(
                 resume = partial(flow.throw, error)
     except StopIteration as end:
         return cast("Result", end.value)
+    finally:
+        del resume  # an error that leaves holds this frame, and must not be held by it
 
 
 def _action(
