@@ -9,13 +9,12 @@ import json
 import socket
 import traceback
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from test_contract import OPERATIONS
 
-import creatify_api
 from creatify import (
     APIConnectionError,
     APIStatusError,
@@ -41,13 +40,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 CANARY_ID, CANARY_KEY = "canary-id-51f0", "canary-key-77aa"
-OPERATIONS = {
-    operation["operationId"]
-    for path in json.loads(Path(creatify_api.__file__).with_name("openapi.json").read_text())[
-        "paths"
-    ].values()
-    for operation in path.values()
-}
 HELLO: dict[str, Any] = {"model_name": "gemini-2.5-flash", "messages": [user("Hello")]}
 
 

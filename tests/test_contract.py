@@ -60,8 +60,8 @@ def test_every_wrapped_operation_has_a_method_that_names_it() -> None:
 def test_the_credentials_go_into_the_headers_of_the_spec() -> None:
     schemes = SPEC["components"]["securitySchemes"].values()
     assert {scheme["name"] for scheme in schemes} == {
-        _connection._ID_HEADER,
-        _connection._KEY_HEADER,
+        _connection.ID_HEADER,
+        _connection.KEY_HEADER,
     }
     assert all(scheme["in"] == "header" for scheme in schemes)
 

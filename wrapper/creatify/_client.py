@@ -10,6 +10,7 @@ from creatify import _operations
 from creatify._config import Arguments, CredentialsCallable, resolve, uses_proxy
 from creatify._connection import (
     DEFAULT_HEADERS,
+    KEY_HEADER,
     AnyConnection,
     AsyncConnection,
     Connection,
@@ -26,6 +27,7 @@ from creatify_api import AuthenticatedClient
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from creatify._config import Settings
     from creatify_api.models import RemainingCredits
 
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
@@ -54,7 +56,7 @@ class _Client(Generic[AnyConnection]):
             base_url=self._connection.settings.base_url,
             token="",
             prefix="",
-            auth_header_name="X-API-KEY",
+            auth_header_name=KEY_HEADER,
             headers=dict(DEFAULT_HEADERS),
             timeout=timeouts(self._options.timeout or _operations.TIMEOUT),
             httpx_args={"transport": Transport(self._connection, self._options.max_retries)},
@@ -105,9 +107,7 @@ class Creatify(_Client[Connection]):
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
         settings, options = resolve(arguments), Options().but(timeout, max_retries)
-        http = _given(http_client, httpx.Client) or httpx.Client(
-            trust_env=uses_proxy(settings.base_url)
-        )
+        http = _http(http_client, httpx.Client, settings)
         self._open(Connection(settings, http, owned=http_client is None), options)
 
     def _open(self, connection: Connection, options: Options) -> None:
@@ -166,9 +166,7 @@ class AsyncCreatify(_Client[AsyncConnection]):
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
         settings, options = resolve(arguments), Options().but(timeout, max_retries)
-        http = _given(http_client, httpx.AsyncClient) or httpx.AsyncClient(
-            trust_env=uses_proxy(settings.base_url)
-        )
+        http = _http(http_client, httpx.AsyncClient, settings)
         self._open(AsyncConnection(settings, http, owned=http_client is None), options)
 
     def _open(self, connection: AsyncConnection, options: Options) -> None:
@@ -196,7 +194,10 @@ class AsyncCreatify(_Client[AsyncConnection]):
         await self.aclose()
 
 
-def _given(http_client: Http | None, kind: type[Http]) -> Http | None:
-    if http_client is not None and not isinstance(http_client, kind):
+def _http(given: Http | None, kind: type[Http], settings: Settings) -> Http:
+    """The given httpx client, or one made here."""
+    if given is None:
+        return kind(trust_env=uses_proxy(settings.base_url))
+    if not isinstance(given, kind):
         raise ConfigurationError(f"http_client is an httpx.{kind.__name__} here, and nothing else")
-    return http_client
+    return given

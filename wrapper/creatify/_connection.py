@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds that a connection may take to be made."""
-_ID_HEADER: Final = "X-API-ID"
-_KEY_HEADER: Final = "X-API-KEY"
+ID_HEADER: Final = "X-API-ID"
+KEY_HEADER: Final = "X-API-KEY"
 _UNAUTHORIZED: Final = 401
 _LEAST_TIMEOUT: Final = 0.001  # seconds; the system refuses a timeout that has passed
 _USER_AGENT: Final = (
@@ -124,7 +124,7 @@ class _Connection(Generic[Client]):
     def __init__(self, settings: Settings, http: Client, *, owned: bool) -> None:
         self.settings = settings
         self._http = http
-        self.owned = owned
+        self._to_close = [http] if owned else []
 
     def request(self, call: Call) -> httpx.Request:
         """The request for a call, without credentials."""
@@ -156,8 +156,8 @@ class Connection(_Connection[httpx.Client]):
 
     def close(self) -> None:
         """Close the pool, if it was made here."""
-        if self.owned:
-            self._http.close()
+        for http in self._to_close:
+            http.close()
 
     def _attempt(self, request: httpx.Request) -> httpx.Response:
         with connection_errors(request):
@@ -197,8 +197,8 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
 
     async def close(self) -> None:
         """Close the pool, if it was made here."""
-        if self.owned:
-            await self._http.aclose()
+        for http in self._to_close:
+            await http.aclose()
 
     async def _attempt(self, request: httpx.Request) -> httpx.Response:
         with connection_errors(request):
@@ -255,13 +255,17 @@ def _connection_error(error: httpx.RequestError) -> APIConnectionError:
 
 def _is_left_open(request: httpx.Request, response: httpx.Response) -> bool:
     """Whether a stream was asked for and has come; every other answer is read whole at once."""
-    return request.headers.get("accept") == EVENT_STREAM and is_event_stream(response)
+    return _asks_for_stream(request) and is_event_stream(response)
+
+
+def _asks_for_stream(request: httpx.Request) -> bool:
+    return bool(request.headers.get("accept") == EVENT_STREAM)
 
 
 def _outgoing(request: httpx.Request, keys: Keys, deadline: float, now: float) -> httpx.Request:
     """The request as it leaves: with credentials, and no time beyond the deadline."""
     outgoing = _unsigned(request)
-    outgoing.headers[_ID_HEADER], outgoing.headers[_KEY_HEADER] = keys.api_id, keys.api_key
+    outgoing.headers[ID_HEADER], outgoing.headers[KEY_HEADER] = keys.api_id, keys.api_key
     outgoing.extensions[DEADLINE] = deadline
     own = request.extensions["timeout"]
     left = max(deadline - now, _LEAST_TIMEOUT)
@@ -269,7 +273,7 @@ def _outgoing(request: httpx.Request, keys: Keys, deadline: float, now: float) -
         name: seconds if left == math.inf else min(seconds or left, left)
         for name, seconds in own.items()
     }
-    if request.headers.get("accept") == EVENT_STREAM:
+    if _asks_for_stream(request):
         # It holds for each read of a stream, which goes on after the deadline of its beginning.
         outgoing.extensions["timeout"]["read"] = own["read"]
     return outgoing
@@ -283,7 +287,7 @@ def _unsigned(request: httpx.Request) -> httpx.Request:
         stream=request.stream,
         extensions=dict(request.extensions),
     )
-    for name in (_ID_HEADER, _KEY_HEADER):
+    for name in (ID_HEADER, KEY_HEADER):
         copy.headers.pop(name, None)
     return copy
 

@@ -55,7 +55,7 @@ class Model(Protocol):
 M = TypeVar("M", bound=Model)
 
 TIMEOUT: Final = 60.0
-"""Seconds that the API may be silent in a call, unless the client or the call says otherwise."""
+"""Seconds that a call may take with its retries, unless the client or the call says otherwise."""
 SYNC_TIMEOUT: Final = 600.0
 """The same for a request with `sync`, which is silent until the text is there."""
 
@@ -119,18 +119,18 @@ def stream(request: TextGenRequest, options: Options) -> Call:
 def retrieve(task_id: UUID, options: Options) -> Operation[TextGenResponse]:
     """`sse_text_generator_retrieve`."""
     kwargs = sse_text_generator_retrieve._get_kwargs(task_id)
-    return Operation(_get(kwargs, options), _one(TextGenResponse))
+    return Operation(_call(kwargs, options), _one(TextGenResponse))
 
 
 def list_tasks(options: Options) -> Operation[list[TextGenResponse]]:
     """`sse_text_generator_list`."""
-    return Operation(_get(sse_text_generator_list._get_kwargs(), options), _many(TextGenResponse))
+    return Operation(_call(sse_text_generator_list._get_kwargs(), options), _many(TextGenResponse))
 
 
 def remaining_credits(options: Options) -> Operation[RemainingCredits]:
     """`remaining_credits_retrieve`."""
     kwargs = remaining_credits_retrieve._get_kwargs()
-    return Operation(_get(kwargs, options), _one(RemainingCredits))
+    return Operation(_call(kwargs, options), _one(RemainingCredits))
 
 
 def decode(body: bytes, build: Callable[[JSON], T]) -> T:
@@ -182,11 +182,12 @@ def _post(
     return _call(kwargs, options, accept, content)
 
 
-def _get(kwargs: dict[str, Any], options: Options) -> Call:
-    return _call(kwargs, options, JSON_TYPE, None)
-
-
-def _call(kwargs: dict[str, Any], options: Options, accept: str, content: bytes | None) -> Call:
+def _call(
+    kwargs: dict[str, Any],
+    options: Options,
+    accept: str = JSON_TYPE,
+    content: bytes | None = None,
+) -> Call:
     return Call(
         method=kwargs["method"],
         path=kwargs["url"],
