@@ -6,6 +6,7 @@ context manager `Emulator`, ``python -m creatify.testing`` in a terminal, and th
 """
 
 try:
+    from . import faults
     from ._clock import Clock
     from ._emulator import Emulator
     from ._records import RequestRecord
@@ -17,4 +18,4 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-__all__ = ["Clock", "Emulator", "RequestRecord", "Task", "Tasks"]
+__all__ = ["Clock", "Emulator", "RequestRecord", "Task", "Tasks", "faults"]

@@ -1,11 +1,13 @@
 """The emulator as its users see it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ._app import build_app
 from ._backend import Backend
+from ._faults import Fault, FaultLayer
 from ._records import Recorder, RequestRecord
 from ._server import Server
 from ._spec import Spec
@@ -38,17 +40,21 @@ class Emulator(Backend):
             reason that it fails for, or None. A failing stream ends with an error event. If it
             raises, or returns something else, the request is answered 500 with what was wrong, and
             free; the logger ``creatify.testing`` has the traceback.
+        fault_when: Called with the operationId and the body (as in `RequestRecord`) of each request
+            that no `script` is for (from the server's thread): the `creatify.testing.faults` that
+            it meets, or None. What is true of a broken `fail_when` is true of this one.
         allow_remote_webhooks: Call webhooks on other machines too; else their URLs are refused.
 
     Attributes:
-        tasks: The tasks by id; ``tasks.add(...)`` for more.
+        tasks: The tasks by id; ``tasks.add(...)`` for more, ``tasks.clear()`` for none.
         requests: What was asked so far, a list of `RequestRecord`, in the order of the answers.
         charges: How many generations were charged.
-        credits: How many are left; may be set, as may `fail_when`.
+        credits: How many are left; may be set, as may `fail_when` and `fault_when`.
         clock: The `Clock` that all goes by.
 
     Raises:
-        TypeError, ValueError: A number is none or out of range, or `fail_when` can't be called.
+        TypeError, ValueError: A number is none or out of range, or `fail_when` or `fault_when`
+            can't be called.
         OSError: The folder of recordings can't be read; on entering, the port is in use.
         RuntimeError: On entering, it is running already.
     """
@@ -56,15 +62,20 @@ class Emulator(Backend):
     port: int = 0
     api_id: str = "emulator-id"
     api_key: str = "emulator-key"
+    fault_when: Callable[[str, Any], Fault | None] = lambda _, __: None
     requests: list[RequestRecord] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.port not in range(65536):
             raise ValueError(f"port must be 0 to 65535, not {self.port!r}.")
+        if not callable(self.fault_when):
+            raise TypeError(f"fault_when must be callable, not {self.fault_when!r}.")
         spec = Spec.vendored()
         app = build_app(self, spec, {"X-API-ID": self.api_id, "X-API-KEY": self.api_key})
-        self._app = Recorder(app, self.requests, self.clock, spec.credential_headers)
+        # Looked up each time: it may be set.
+        self._faults = FaultLayer(app, spec, lambda *asked: self.fault_when(*asked))  # noqa: PLW0108
+        self._app = Recorder(self._faults, self.requests, self.clock, spec.credential_headers)
         self._server: Server | None = None
 
     @property
@@ -77,6 +88,23 @@ class Emulator(Backend):
         if self._server is None:
             raise RuntimeError("The emulator isn't running: enter it with `with`.")
         return self._server.url
+
+    def script(self, *faults: Fault | None, operation: str | None = None) -> None:
+        """Let the next requests meet these faults in turn; after that all is well again.
+
+        It may be called again at any time, from any thread: what it adds comes after what is left.
+
+        Args:
+            *faults: What `creatify.testing.faults` has; None for a request that meets none.
+            operation: The operationId of the requests that are meant, as
+                ``"sse_text_generator_create"``; by default those of any operation.
+
+        Raises:
+            TypeError: That isn't a fault.
+            ValueError: There is no such operation, or it isn't a stream and the fault is one of
+                streams.
+        """
+        self._faults.script(faults, operation)
 
     def __enter__(self) -> Self:
         if self._server is not None:

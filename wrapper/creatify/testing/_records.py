@@ -11,9 +11,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ._clock import Clock
+from ._server import CUT
 
-# Where the router's endpoint leaves the operation for the record, in the ASGI scope.
+# Where those who know them leave the operation and the fault for the record, in the ASGI scope.
 OPERATION = "creatify.operation"
+FAULT = "creatify.fault"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class RequestRecord:
         body: Parsed JSON, or the bytes where they are none.
         status: The status code answered; None if the connection ended before an answer.
         time: When it arrived, by ``time.monotonic()`` (seconds).
+        fault: Name of the fault that it met, as ``"drop_answer"``; None if it met none.
     """
 
     method: str
@@ -37,6 +40,7 @@ class RequestRecord:
     body: Any
     status: int | None
     time: float
+    fault: str | None = None
 
 
 class Recorder:
@@ -64,22 +68,24 @@ class Recorder:
         except ClientDisconnect:
             self._record(request, b"", None, arrived)
             return
-        answered = False
+        recorded = False
 
         async def recording_send(message: Message) -> None:
-            nonlocal answered
+            nonlocal recorded
+            if message["type"] in {"http.response.start", CUT} and not recorded:
+                recorded = True
+                # Recorded first: who has an answer in hand, or sees that there is none, finds its
+                # record.
+                self._record(request, body, message.get("status"), arrived)
             if message["type"] == "http.response.start":
-                answered = True
-                # Recorded first: who has an answer in hand finds its record.
-                self._record(request, body, message["status"], arrived)
                 date = formatdate(self._clock.time(), usegmt=True).encode()
                 message["headers"] = [*message["headers"], (b"date", date)]
             await send(message)
 
         try:
-            await self._app(scope, _replay(body, receive), recording_send)
+            await self._app(scope, replay(body, receive), recording_send)
         finally:
-            if not answered:
+            if not recorded:
                 self._record(request, body, None, arrived)
 
     def _record(self, request: Request, body: bytes, status: int | None, arrived: float) -> None:
@@ -90,23 +96,26 @@ class Recorder:
                 path=request.url.path,
                 operation=request.scope.get(OPERATION),
                 headers={k: v for k, v in request.headers.items() if k not in names},
-                body=_parsed(body),
+                body=content(body),
                 status=status,
                 time=arrived,
+                fault=request.scope.get(FAULT),
             )
         )
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
+    """What gives an app the body that was read already, and then what comes."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def replay() -> Message:
+    async def replayed() -> Message:
         return pending.pop() if pending else await receive()
 
-    return replay
+    return replayed
 
 
-def _parsed(body: bytes) -> Any:
+def content(body: bytes) -> Any:
+    """Parsed JSON, or the bytes where they are none."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -3,19 +3,28 @@
 import asyncio
 import logging
 import socket
+import struct
 import threading
+from typing import Literal
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LOOPBACK = "127.0.0.1"
 _KEEP_ALIVE = 75  # seconds: idle connections of a test's client should outlive the test
 _PATIENCE = 5.0  # seconds: only a `fail_when` that blocks needs them
 _LOGGERS = ("uvicorn.error", "uvicorn.access")
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on closing, send RST instead of what is left and FIN
+
+# An ASGI message of the emulator's own: nothing more is sent, and `how` (a `How`) it ends.
+CUT = "creatify.cut"
+How = Literal["reset", "close", "silence"]
 
 
 class Server(uvicorn.Server):
     """Serves an ASGI app on a loopback port (0: a free one) between `start` and `stop`.
+
+    The app may send `CUT`.
 
     Raises:
         OSError: The port is in use.
@@ -24,7 +33,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, port: int) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                self._cuttable(app),
                 http="h11",
                 ws="none",
                 loop="asyncio",
@@ -86,6 +95,31 @@ class Server(uvicorn.Server):
     def _run(self) -> None:
         with self._runner:
             self._runner.run(self.serve(sockets=[self._socket]))
+
+    def _cuttable(self, app: ASGIApp) -> ASGIApp:
+        async def cuttable(scope: Scope, receive: Receive, send: Send) -> None:
+            async def cutting_send(message: Message) -> None:
+                if message["type"] == CUT:
+                    self._cut(scope["client"], message["how"])
+                else:
+                    await send(message)
+
+            await app(scope, receive, cutting_send)
+
+        return cuttable
+
+    def _cut(self, client: tuple[str, int], how: How) -> None:
+        # ASGI has no word for it: the connection is found by who is at its other end.
+        for connection in self.server_state.connections:
+            transport = connection.transport
+            if transport.get_extra_info("peername") != client:
+                continue
+            if how == "reset":
+                sock = transport.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                transport.abort()
+            elif how == "close":
+                transport.close()
 
     def _is_wanted(self, record: logging.LogRecord) -> bool:
         # The loggers are shared with any other uvicorn of the process.

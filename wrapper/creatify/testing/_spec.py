@@ -11,9 +11,11 @@ from openapi_schema_validator import OAS30Validator, oas30_format_checker
 from rfc3986 import uri_reference  # type: ignore[import-untyped] # ships no types
 from rfc3986.exceptions import RFC3986Exception  # type: ignore[import-untyped] # as above
 from rfc3986.validators import Validator  # type: ignore[import-untyped] # as above
+from starlette.routing import compile_path
 
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 _JSON = "application/json"
+_STREAM = "text/event-stream"
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Operation:
     """An operation of the spec: its operationId, upper-case method, path template and requirements.
 
     `parameters` are the schemas of the path parameters, by name; `body` that of the JSON request
-    body, or None; `security` the names of the headers that carry the credentials, by scheme.
+    body, or None; `security` the names of the headers that carry the credentials, by scheme;
+    `is_stream` says whether it may answer with an event stream.
     """
 
     id: str
@@ -30,6 +33,7 @@ class Operation:
     parameters: Mapping[str, Any]
     body: Any
     security: Mapping[str, str]
+    is_stream: bool
 
 
 class Spec:
@@ -55,6 +59,13 @@ class Spec:
     def vendored(cls) -> "Spec":
         """The spec that the installed `creatify_api` was generated from."""
         return cls(json.loads(files("creatify_api").joinpath("openapi.json").read_bytes()))
+
+    def operation_at(self, method: str, path: str) -> Operation | None:
+        """The operation that the router reaches by that method and path; None if none."""
+        for operation in self.operations.values():
+            if operation.method == method and compile_path(operation.path)[0].match(path):
+                return operation
+        return None
 
     def error(self, schema: Any, value: Any) -> str | None:
         """Why the value doesn't match the schema (formats included); None if it does."""
@@ -106,6 +117,7 @@ class Spec:
                 for requirement in fields["security"]
                 for scheme in requirement
             },
+            is_stream=any(_STREAM in r.get("content", {}) for r in fields["responses"].values()),
         )
 
 

@@ -2,7 +2,7 @@
 
 import math
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -71,7 +71,10 @@ class Task:
 
 
 class Tasks(Mapping[str, Task]):
-    """The tasks by id, oldest first. A test may add some of its own, from any thread."""
+    """The tasks by id, oldest first. A test may add some of its own, or forget all, at any time.
+
+    From any thread: what is iterated over is a copy.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -81,11 +84,23 @@ class Tasks(Mapping[str, Task]):
         return self._tasks[task_id]
 
     def __iter__(self) -> Iterator[str]:
-        # A copy: another thread may add a task while this one goes through them.
         return iter(list(self._tasks))
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    # Those of Mapping look each key up again, when its task may be forgotten.
+    def values(self) -> ValuesView[Task]:
+        """The tasks."""
+        return self._tasks.copy().values()
+
+    def items(self) -> ItemsView[str, Task]:
+        """The ids and tasks."""
+        return self._tasks.copy().items()
+
+    def clear(self) -> None:
+        """Forget all tasks, as an API whose list is cut. What was charged stays charged."""
+        self._tasks.clear()
 
     def add(
         self,
