@@ -10,6 +10,7 @@ import pytest
 from colours import Colour, colour_named
 from rawserver import RawServer
 
+from creatify._ledger import _ledgers
 from creatify.testing import Emulator
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rawserver import Script
+
+pytest_plugins = ["canaries"]
 
 # The gate must not depend on luck or on how busy the machine is: `--hypothesis-profile=default`
 # looks for new examples.
@@ -32,6 +35,19 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def hasty_search(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a lost answer was is looked up three times at once, unless the test takes its time."""
+    if "patient" not in request.keywords:
+        monkeypatch.setattr("creatify._reconcile.DELAYS", (0.0, 0.01, 0.02))
+
+
+@pytest.fixture(autouse=True)
+def own_ledgers() -> None:
+    """No test knows the tasks of another: servers of both may have had the same port."""
+    _ledgers.clear()
 
 
 @pytest.fixture

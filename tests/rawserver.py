@@ -23,6 +23,10 @@ class Exchange:
         self.head = head
         self.body = body
 
+    @property
+    def method(self) -> str:
+        return self.head.partition(" ")[0]
+
     def send(self, data: bytes) -> None:
         self._connection.sendall(data)
 
@@ -100,6 +104,11 @@ class RawServer:
         self.exchanges: list[Exchange] = []
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
+    @property
+    def posts(self) -> list[Exchange]:
+        """Those that cost something; the rest only asks."""
+        return [exchange for exchange in self.exchanges if exchange.method == "POST"]
+
     def __enter__(self) -> Self:
         self._threads[0].start()
         return self
@@ -164,6 +173,13 @@ def each(*scripts: Script) -> Script:
         (left.pop(0) if len(left) > 1 else left[0])(exchange)
 
     return run
+
+
+def posted(script: Script, tasks: bytes = b"[]") -> Script:
+    """The script for each POST; whoever asks for the list of tasks gets these."""
+    return lambda exchange: (
+        script(exchange) if exchange.method == "POST" else exchange.answer(tasks)
+    )
 
 
 def pause(seconds: float) -> Script:

@@ -270,13 +270,13 @@ async def test_an_unknown_or_missing_field_is_named_with_those_there_are(
 ) -> None:
     for operation in OPERATIONS:
         said = await refusal(client, operation, **fields)
-        assert said == f"a request {problem}"
+        assert said == f"a request {problem}; nothing was sent"
 
 
 async def test_a_request_and_fields_are_one_too_many(client: Any) -> None:
     for operation in OPERATIONS:
         said = await refusal(client, operation, TextGenRequest(**GOOD), sync=True)
-        assert said == "give a TextGenRequest or its fields, and not both"
+        assert said == "give a TextGenRequest or its fields, and not both; nothing was sent"
 
 
 @pytest.mark.parametrize("other", [GOOD, json.dumps({}), 5, [user("Hello")], user("Hello"), False])

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import socket
 import traceback
 import weakref
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from rawserver import posted
 from test_contract import OPERATIONS
 
 from creatify import (
@@ -23,6 +25,7 @@ from creatify import (
     ConfigurationError,
     Creatify,
     InsufficientCreditsError,
+    OutcomeUnknownError,
     user,
 )
 from creatify_api.api.text_generator import sse_text_generator_list
@@ -89,7 +92,7 @@ async def test_no_connection_means_not_sent(colour: Colour) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     client = colour.client(base_url=f"http://127.0.0.1:{port}")
-    with pytest.raises(APIConnectionError, match="not sent") as caught:
+    with pytest.raises(APIConnectionError, match="not sent and nothing was charged") as caught:
         await client.text_generator.create(**HELLO)
     assert caught.value.request_sent is False
 
@@ -101,20 +104,32 @@ async def test_a_lost_answer_may_have_been_sent(colour: Colour, serve: Serve, pa
         exchange.reset()
 
     server = serve(script)
-    with pytest.raises(APIConnectionError, match="may have arrived") as caught:
+    with pytest.raises(OutcomeUnknownError, match="may have been charged") as caught:
         await colour.client(base_url=server.url).text_generator.create(**HELLO)
+    lost = caught.value.__cause__
+    assert type(lost) is APIConnectionError
+    assert lost.request_sent is True
+    assert str(lost).endswith("; the request was sent; it may have been charged")
+    assert len(server.posts) == 1
+
+
+async def test_a_lost_answer_to_what_costs_nothing_says_so(colour: Colour, serve: Serve) -> None:
+    server = serve(lambda exchange: exchange.reset())
+    with pytest.raises(APIConnectionError, match="nothing is charged for it: try again") as caught:
+        await colour.client(base_url=server.url).text_generator.list()
     assert caught.value.request_sent is True
-    assert not isinstance(caught.value, APITimeoutError)
     assert len(server.exchanges) == 1
 
 
 async def test_a_silent_api_is_a_timeout_error(colour: Colour, serve: Serve) -> None:
-    server = serve(lambda exchange: exchange.peer_closed(within=5))
+    server = serve(posted(lambda exchange: exchange.peer_closed(within=5)))
     client = colour.client(base_url=server.url)
-    with pytest.raises(TimeoutError) as caught:
+    with pytest.raises(OutcomeUnknownError) as caught:
         await client.text_generator.create(**HELLO, timeout=0.1)
-    assert isinstance(caught.value, APITimeoutError)
-    assert caught.value.request_sent is True
+    assert isinstance(caught.value.__cause__, TimeoutError)
+    assert type(caught.value.__cause__) is APITimeoutError
+    assert caught.value.__cause__.request_sent is True
+    assert len(server.posts) == 1
 
 
 async def test_the_clients_timeout_is_for_short_calls_and_not_for_sync(
@@ -174,8 +189,8 @@ async def test_a_client_is_a_context_that_closes_its_connections(serve: Serve) -
         client.text_generator.list()
     async with AsyncCreatify(base_url=server.url, api_id="id", api_key="key") as async_client:
         await async_client.text_generator.list()
-    assert client._connection._http.is_closed
-    assert async_client._connection._http.is_closed
+    clients = client._connection._clients, async_client._connection._clients
+    assert [[http.is_closed for http in made.values()] for made in clients] == [[True], [True]]
 
 
 async def test_no_credential_shows_in_an_error_its_chain_or_its_traceback_text(
@@ -242,20 +257,20 @@ def no_collection() -> Iterator[None]:
 @pytest.mark.usefixtures("no_collection")
 async def test_an_error_is_freed_with_its_frames_when_it_is_dropped(serve: Serve) -> None:
     server = serve(lambda exchange: exchange.reset())
-    dropped = []
+    dropped: list[weakref.ref[Any]] = []
     with Creatify(base_url=server.url, api_id="id", api_key="key", max_retries=0) as client:
         try:
             client.text_generator.create(**HELLO)
-        except APIConnectionError as error:
-            dropped.append(weakref.ref(error))
+        except OutcomeUnknownError as error:
+            dropped += [weakref.ref(error), weakref.ref(error.__cause__)]
     async with AsyncCreatify(
         base_url=server.url, api_id="id", api_key="key", max_retries=0
     ) as async_client:
         try:
             await async_client.text_generator.create(**HELLO)
-        except APIConnectionError as error:
-            dropped.append(weakref.ref(error))
-    assert [reference() for reference in dropped] == [None, None]
+        except OutcomeUnknownError as error:
+            dropped += [weakref.ref(error), weakref.ref(error.__cause__)]
+    assert [reference() for reference in dropped] == [None] * 4
 
 
 async def test_a_closed_client_says_so(colour: Colour, serve: Serve) -> None:
@@ -277,12 +292,12 @@ def test_a_second_event_loop_is_refused_before_anything_is_sent(emulator: Emulat
 
     async def both() -> None:
         await client.text_generator.create(**HELLO)
-        await client._connection._http.aclose()
+        await client._connection._client().aclose()
 
     first = asyncio.new_event_loop()
     first.run_until_complete(both())
     second = AsyncCreatify(base_url=emulator.url, api_id=emulator.api_id, api_key=emulator.api_key)
-    second._connection._loop = first
+    second._connection._loops = {os.getpid(): first}
     first.close()
     with pytest.raises(ConfigurationError, match="make one for each loop"):
         asyncio.run(second.text_generator.create(**HELLO))

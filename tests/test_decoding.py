@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from rawserver import Exchange, each
+from rawserver import Exchange, each, posted
 
 from creatify import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
     ConflictError,
+    CreatifyError,
     InsufficientCreditsError,
     InternalServerError,
     NotFoundError,
+    OutcomeUnknownError,
     PermissionDeniedError,
     PollPolicy,
     RateLimitError,
@@ -81,6 +83,21 @@ async def error_of(
         await call(colour.client(base_url=server.url), operation)
     assert len(server.exchanges) == 1
     return caught.value
+
+
+async def failure(client: Any, operation: str, *, is_unknown: bool = True) -> Any:
+    """The error that an answer is; the cause, if it leaves open what became of a create."""
+    with pytest.raises(CreatifyError) as caught:
+        await call(client, operation)
+    error = caught.value
+    if operation != "create" or not is_unknown:
+        assert not isinstance(error, OutcomeUnknownError)
+        return error
+    assert isinstance(error, OutcomeUnknownError)
+    assert error.candidates == []
+    met = str(error.__cause__).removesuffix("; it may have been charged")
+    assert str(error).startswith(f"{met}; it may have been charged and was not sent again")
+    return error.__cause__
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -154,14 +171,16 @@ async def test_an_empty_list_is_one(colour: Colour, serve: Serve) -> None:
 async def test_a_success_without_the_payload_shows_its_body(
     colour: Colour, serve: Serve, body: bytes, options: dict[str, str], what: str
 ) -> None:
-    client = colour.client(base_url=answering(serve, body, **options).url)
+    server = answering(serve, body, **options)
+    client = colour.client(base_url=server.url)
     for operation in OPERATIONS:
-        with pytest.raises(ResponseDecodeError) as caught:
-            await call(client, operation)
-        assert caught.value.payload == body
-        assert caught.value.path == "$"
+        error = await failure(client, operation)
+        assert type(error) is ResponseDecodeError
+        assert error.payload == body
+        assert error.path == "$"
         kind = "array" if operation == "list" else "object"
-        assert what.replace("KIND", kind) in str(caught.value)
+        assert what.replace("KIND", kind) in str(error)
+    assert len(server.posts) == 1
 
 
 @pytest.mark.parametrize(
@@ -183,11 +202,12 @@ async def test_a_payload_that_differs_says_where_and_keeps_the_body(
 ) -> None:
     body = json.dumps(answer).encode()
     server = answering(serve, body)
-    with pytest.raises(ResponseDecodeError) as caught:
-        await call(colour.client(base_url=server.url), operation)
-    assert caught.value.path == path
-    assert caught.value.payload == body
-    assert f"at {path}: " in str(caught.value)
+    error = await failure(colour.client(base_url=server.url), operation)
+    assert type(error) is ResponseDecodeError
+    assert error.path == path
+    assert error.payload == body
+    assert f"at {path}: " in str(error)
+    assert len(server.posts) == (operation == "create")
 
 
 KINDS = {
@@ -210,22 +230,43 @@ KINDS = {
     520: InternalServerError,
     599: InternalServerError,
 }
+ADVICE = {
+    302: "change the request before it is sent again",
+    400: "mend the request",
+    401: "check the API id and the API key",
+    402: "buy credits",
+    403: "the credentials are good and don't allow this",
+    404: "check the id and base_url",
+    405: "change the request before it is sent again",
+    409: "change the request before it is sent again",
+    418: "change the request before it is sent again",
+    422: "mend the request",
+    429: "slow down and try again later",
+    499: "change the request before it is sent again",
+}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_status_is_its_error(colour: Colour, serve: Serve, operation: str) -> None:
     body = b'{"error": "no such luck"}'
-    answers = [partial(Exchange.answer, body=body, status=f"{status} Reason") for status in KINDS]
-    client = colour.client(base_url=serve(each(*answers)).url)
+    answers = each(
+        *(partial(Exchange.answer, body=body, status=f"{status} Reason") for status in KINDS)
+    )
+    server = serve(posted(answers) if operation == "create" else answers)
+    client = colour.client(base_url=server.url)
     for status, kind in KINDS.items():
-        with pytest.raises(APIStatusError) as caught:
-            await call(client, operation)
-        assert type(caught.value) is kind
-        assert type(caught.value.status_code) is int
-        assert caught.value.status_code == status
-        assert caught.value.message == "no such luck"
-        assert caught.value.body == {"error": "no such luck"}
-        assert str(caught.value) == f"the API answered {status}: no such luck"
+        error = await failure(client, operation, is_unknown=status >= 500)
+        assert type(error) is kind
+        assert type(error.status_code) is int
+        assert error.status_code == status
+        assert error.message == "no such luck"
+        assert error.body == {"error": "no such luck"}
+        advice = ADVICE.get(status, "try again later")
+        if operation == "create":
+            advice = f"nothing was charged: {advice}"
+            advice = "it may have been charged" if status >= 500 else advice
+        assert str(error) == f"the API answered {status}: no such luck; {advice}"
+    assert len(server.posts if operation == "create" else server.exchanges) == len(KINDS)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +283,7 @@ async def test_a_status_is_its_error(colour: Colour, serve: Serve, operation: st
         (b'"text"', "text"),
         (b'\xef\xbb\xbf{"error": "marked"}', "marked"),
         (b" upstream timed out\n", "upstream timed out"),
-        (b"\xff", "\ufffd"),
+        (b'{"error": "It is\\n over."}', "It is\n over."),
         (b'{"error": "' + b"a" * 10_000 + b'"}', "a" * 500),
         (b"b" * 10_000, "b" * 500),
         (b"[" * 100_000, "[" * 500),
@@ -254,7 +295,8 @@ async def test_the_message_is_what_the_api_says(
     server = answering(serve, body, status="400 Bad Request")
     error = await error_of(colour, server, "create")
     assert error.message == message
-    assert str(error) == f"the API answered 400: {message}"
+    told = message.replace("\n", "").removesuffix(".")
+    assert str(error) == f"the API answered 400: {told}; nothing was charged: mend the request"
 
 
 @pytest.mark.parametrize(
@@ -271,6 +313,7 @@ async def test_the_message_is_what_the_api_says(
         b"\n <!DOCTYPE html>",
         b'"<p>no"',
         b'{"error": ""}',
+        b"\xc3\xa4\xff",
     ],
 )
 async def test_without_a_word_of_the_api_the_message_is_the_phrase_of_the_status(
@@ -294,14 +337,15 @@ async def test_without_a_word_of_the_api_the_message_is_the_phrase_of_the_status
         (b"[1]", [1]),
         (b"null", None),
         (b"<html>", "<html>"),
-        (b"\xc3\xa4\xff", "ä\ufffd"),
+        (b"\xef\xbb\xbfno \xc3\xa4", "no ä"),
+        (b"\xc3\xa4\xff", b"\xc3\xa4\xff"),
         (b"", ""),
     ],
 )
-async def test_the_body_is_the_json_else_the_text(
+async def test_the_body_is_the_json_else_the_text_else_the_bytes(
     colour: Colour, serve: Serve, body: bytes, decoded: object
 ) -> None:
-    error = await error_of(colour, answering(serve, body, status="500 X"), "create")
+    error = await error_of(colour, answering(serve, body, status="400 X"), "create")
     assert error.body == decoded
 
 
@@ -383,6 +427,9 @@ async def test_a_redirect_is_not_followed(colour: Colour, serve: Serve) -> None:
     server = answering(serve, b"", status="307 Temporary Redirect", headers=headers)
     error = await error_of(colour, server, "create")
     assert error.status_code == 307
+    assert str(error).endswith(
+        "; nothing was charged: redirects are never followed, check base_url"
+    )
     assert other.exchanges == []
 
 

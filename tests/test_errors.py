@@ -83,7 +83,8 @@ HEADERS = {"X-Request-Id": "abc", "Retry-After": "7", "X-Other": "1"}
 
 
 def answered(status: int) -> CreatifyError:
-    return status_error(httpx.Response(status, headers=HEADERS, json={"error": "text"}))
+    response = httpx.Response(status, headers=HEADERS, json={"error": "text"})
+    return status_error(response, paid=True)
 
 
 def made(name: str) -> CreatifyError:
@@ -144,6 +145,8 @@ def test_an_error_survives_pickle_and_copy_with_all_it_says(
     name: str, copied: Callable[[Any], Any]
 ) -> None:
     error = made(name)
+    if isinstance(error, creatify.StreamError):
+        error.candidates = [TASK]
     error.add_note("it may still be running")
     twin = copied(error)
     assert type(twin) is type(error)
@@ -167,14 +170,35 @@ def test_an_error_says_what_it_was_made_with(name: str) -> None:
     assert "text" in str(made(name))
 
 
-def test_an_outcome_may_have_no_candidates() -> None:
+def test_an_outcome_and_a_broken_stream_may_have_no_candidates() -> None:
     error = creatify.OutcomeUnknownError("text", request=REQUEST, started_at=_MOMENT)
     assert error.candidates == ()
+    assert creatify.StreamError("text", **STREAM).candidates == ()
 
 
 def test_a_broken_stream_says_how_far_it_came() -> None:
-    assert str(made("StreamInterruptedError")) == "text (after 3 chunks)"
+    assert str(made("StreamInterruptedError")) == (
+        "text (after 3 chunks); it may have been charged: what came is in .partial_text, tasks"
+        " that may be its own in .candidates"
+    )
     assert str(made("StreamEventError")).startswith("the API ended the stream with error 5: text")
+
+
+@pytest.mark.parametrize("name", PICTURE)
+def test_the_text_of_an_error_is_one_line(name: str) -> None:
+    error = made(name)
+    error.args = ("one\r\n  line\u2028here ",)
+    assert str(error) == "one line here"
+
+
+def test_a_refused_request_says_that_nothing_was_sent() -> None:
+    assert str(made("InvalidRequestError")) == "text; nothing was sent"
+
+
+def test_what_could_not_be_read_says_where_it_is() -> None:
+    assert str(made("ResponseDecodeError")) == (
+        "the answer is not what the spec says, at $.a: text; the body is in .payload"
+    )
 
 
 @pytest.mark.parametrize("name", ["APITimeoutError", "StreamIdleError", "WaitTimeoutError"])

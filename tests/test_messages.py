@@ -222,7 +222,7 @@ class TestMedia:
         with pytest.raises(InvalidRequestError) as caught:
             MEDIA[kind](file)
         assert str(caught.value).startswith(f"{file} is no {kind} of a known format (")
-        assert str(caught.value).endswith("; if it is, pass mime_type")
+        assert str(caught.value).endswith("; if it is, pass mime_type; nothing was sent")
         names = [name.partition("/")[2] for name in SAMPLES if name.startswith(kind)]
         assert f"({', '.join(names)})" in str(caught.value)
 
@@ -239,7 +239,7 @@ class TestMedia:
             MEDIA[kind](file)
         assert str(caught.value) == (
             f"the {kind} {file} can't be read: No such file or directory (give bytes or the path of"
-            " a file; nothing is fetched from a URL)"
+            " a file; nothing is fetched from a URL); nothing was sent"
         )
 
     def test_a_folder_is_no_image(self, tmp_path: Path) -> None:

@@ -12,15 +12,15 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rawserver import each
+from rawserver import each, posted
 
 from creatify import (
     APIConnectionError,
-    APIStatusError,
     APITimeoutError,
     ConfigurationError,
     Creatify,
     InternalServerError,
+    OutcomeUnknownError,
     RateLimitError,
     user,
 )
@@ -154,12 +154,24 @@ class TestOverSockets:
         for name, script in scripts.items():
             server = serve(script)
             client = colour.client(base_url=server.url, max_retries=5)
-            with pytest.raises((APIConnectionError, APIStatusError)):
+            with pytest.raises(OutcomeUnknownError) as created:
                 await client.text_generator.create(**HELLO)
-            with pytest.raises((APIConnectionError, APIStatusError)):
+            with pytest.raises(OutcomeUnknownError) as generated:
+                await client.text_generator.generate(**HELLO)
+            with pytest.raises(OutcomeUnknownError) as streamed:
                 async with client.text_generator.stream(**HELLO):
                     pass
-            assert len(server.exchanges) == 2, name
+            assert len(server.posts) == 3, name
+            for caught in (created, generated, streamed):
+                assert caught.value.candidates == []
+                assert "it may have been charged and was not sent again" in str(caught.value)
+                cause = caught.value.__cause__
+                if name.isdigit():
+                    assert isinstance(cause, InternalServerError)
+                    assert cause.status_code == int(name)
+                else:
+                    assert type(cause) is APIConnectionError
+                    assert cause.request_sent
 
     async def test_a_post_is_sent_again_when_it_was_refused(
         self, colour: Colour, serve: Serve
@@ -254,15 +266,20 @@ class TestOverSockets:
         for call, error in (
             (client.text_generator.list, APITimeoutError),
             (lambda timeout: client.text_generator.wait(TASK["id"], timeout=timeout), TimeoutError),
-            (
-                lambda timeout: client.text_generator.generate(**HELLO, timeout=timeout),
-                TimeoutError,
-            ),
         ):
             started = time.monotonic()
             with pytest.raises(error):
                 await call(timeout=0.4)
             assert time.monotonic() - started < 1.5
+        server = serve(posted(drip))
+        paid = colour.client(base_url=server.url, max_retries=2).text_generator
+        for call in (paid.create, paid.generate):
+            started = time.monotonic()
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await call(**HELLO, timeout=0.4)
+            assert isinstance(caught.value.__cause__, APITimeoutError)
+            assert time.monotonic() - started < 1.5
+        assert len(server.posts) == 2
 
     async def test_a_retry_that_would_come_too_late_is_not_waited_for(
         self, colour: Colour, serve: Serve

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
 
 from creatify._errors import (
+    MAY_BE_CHARGED,
     APIConnectionError,
     APITimeoutError,
     CreatifyError,
@@ -21,6 +22,7 @@ from creatify._errors import (
     StreamInterruptedError,
 )
 from creatify._operations import M, model_of
+from creatify._pool import DEADLINE, Deadline
 from creatify._schema import MismatchError
 from creatify._sse import Decoder, Event, EventTooLargeError
 from creatify._status import is_event_stream, status_error
@@ -65,6 +67,7 @@ class Accumulator:
         self.chunks = 0
         self._decoder = Decoder(max_event_size)
         self._clock = clock
+        self._deadline = Deadline()
         self._idle = 0.0
         self._waiting_since = 0.0
         self._received = ""  # the data of the last event
@@ -81,7 +84,7 @@ class Accumulator:
     def begin(self, response: httpx.Response) -> None:
         """Take the answer's head. Raises unless it is an event stream."""
         if not response.is_success:
-            raise status_error(response)
+            raise status_error(response, paid=True)
         if not is_event_stream(response):
             what = response.headers.get("content-type", "no Content-Type")
             start = response.content[:_LONGEST_MESSAGE].decode(errors="replace")
@@ -89,10 +92,12 @@ class Accumulator:
                 f"it is no event stream but {what}: {start}", payload=response.content, path="$"
             )
         self.headers = response.headers
+        self._deadline = response.request.extensions[DEADLINE]
 
     def wait(self) -> None:
         """From now on the next piece is waited for."""
         self._waiting_since = self._clock()
+        self._deadline.at = self._waiting_since + self.idle_timeout - self._idle
 
     def feed(self, piece: bytes) -> Iterator[Payload]:
         """The payloads that this piece completes. Raises an error of the StreamError branch."""
@@ -246,7 +251,11 @@ class Accumulator:
     def _incomplete(self, lost: APIConnectionError | None) -> NoReturn:
         if isinstance(lost, APITimeoutError):
             raise self._error(StreamIdleError, self._silence()) from lost
-        reason = f": {lost}" if lost is not None else " without a finish reason or a receipt"
+        reason = (
+            " without a finish reason or a receipt"
+            if lost is None
+            else f": {str(lost).replace(MAY_BE_CHARGED, '')}"
+        )
         raise self._error(StreamInterruptedError, f"the stream ended early{reason}") from lost
 
     def _silence(self) -> str:

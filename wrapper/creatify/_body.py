@@ -1,38 +1,39 @@
-"""The body of an answer that is read whole, within the time of its call."""
+"""The body of an answer that is read whole: within its time, its size, and uncompressed."""
 
 from __future__ import annotations
 
 import json
-import math
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import httpx
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from creatify._errors import ResponseDecodeError
+from creatify._pool import DEADLINE
+from creatify._status import encoding_of
 
-DEADLINE: Final = "creatify.deadline"
-"""The extension of a request that holds when its answer must be whole, by `time.monotonic()`."""
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
 
 
 class Body:
-    """Gathers the pieces of a body.
+    """Gathers the pieces of a body, up to `max_size` bytes."""
 
-    A server that sends a byte now and then never meets a read timeout; the deadline ends it.
-    """
-
-    def __init__(self, request: httpx.Request, response: httpx.Response) -> None:
+    def __init__(self, request: httpx.Request, response: httpx.Response, max_size: int) -> None:
         self._request = request
         self._response = response
-        self._deadline = request.extensions.get(DEADLINE, math.inf)
+        self._room = self._max_size = max_size
         self._pieces: list[bytes] = []
 
     def add(self, piece: bytes) -> None:
         """Take another piece. Raises httpx.ReadTimeout after the deadline."""
-        self._pieces.append(piece)
-        if time.monotonic() > self._deadline:
+        self._pieces.append(piece[: self._room])
+        self._room -= len(piece)
+        if self._room < 0:
+            raise _FullError
+        # The pool sees to it at each read; a pool that was given here does not.
+        if time.monotonic() > self._request.extensions[DEADLINE].at:
             raise httpx.ReadTimeout("the answer came too slowly", request=self._request)
 
     @contextmanager
@@ -43,9 +44,36 @@ class Body:
         """
         try:
             yield
+        except _FullError:
+            pass
         except httpx.RequestError:
             if self._response.is_success and not self._is_whole():
                 raise
+
+    def answer(self) -> httpx.Response:
+        """The answer with what was gathered.
+
+        Raises ResponseDecodeError for a success that is too large, or compressed though that was
+        not asked for: httpx would inflate it whole, however large it becomes.
+        """
+        content, headers = b"".join(self._pieces), self._response.headers.copy()
+        encoding = encoding_of(self._response)
+        if self._response.is_success and self._room < 0:
+            raise ResponseDecodeError(
+                f"it exceeds max_response_size, {self._max_size} bytes", payload=content, path="$"
+            )
+        if self._response.is_success and encoding:
+            raise ResponseDecodeError(
+                f"it is encoded as {encoding}, which was not asked for", payload=content, path="$"
+            )
+        headers.pop("content-encoding", None)  # an error's body stays as it came
+        return httpx.Response(
+            self._response.status_code,
+            headers=headers,
+            content=content,
+            request=self._request,
+            extensions=self._response.extensions,
+        )
 
     def _is_whole(self) -> bool:
         body = b"".join(self._pieces)
@@ -54,12 +82,30 @@ class Body:
         except (ValueError, RecursionError):
             return False
 
-    def answer(self) -> httpx.Response:
-        """The answer with what was gathered. Raises httpx.DecodingError."""
-        return httpx.Response(
-            self._response.status_code,
-            headers=self._response.headers,
-            content=b"".join(self._pieces),
-            request=self._request,
-            extensions=self._response.extensions,
-        )
+
+def unread(response: httpx.Response) -> httpx.Response:
+    """The response, to be read; a hook or a mock of the caller's may have read it already."""
+    if not response.is_stream_consumed:
+        return response
+    return httpx.Response(
+        response.status_code,
+        headers=response.headers,
+        stream=_Replay(response.content),
+        request=response.request,
+        extensions=response.extensions,
+    )
+
+
+class _Replay(httpx.SyncByteStream, httpx.AsyncByteStream):
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+
+class _FullError(Exception):
+    """There is no room for more."""

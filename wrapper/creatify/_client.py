@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 import httpx
 
 from creatify import _operations
-from creatify._config import Arguments, CredentialsCallable, resolve, uses_proxy
+from creatify._config import Arguments, CredentialsCallable, Sources, resolve
 from creatify._connection import (
     DEFAULT_HEADERS,
     KEY_HEADER,
@@ -19,8 +19,9 @@ from creatify._connection import (
 )
 from creatify._errors import ConfigurationError
 from creatify._flow import run, run_async
+from creatify._log import set_level
 from creatify._operations import call
-from creatify._options import Options
+from creatify._options import Options, check_size
 from creatify._text_generator import AsyncTextGenerator, TextGenerator
 from creatify_api import AuthenticatedClient
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 
+MAX_RESPONSE_SIZE: Final = 256 * 1024 * 1024
+"""Bytes of an answer that is read whole."""
+
 
 class _Client(Generic[AnyConnection]):
     """What both colours share."""
@@ -40,6 +44,8 @@ class _Client(Generic[AnyConnection]):
     _options: Options
 
     def __repr__(self) -> str:
+        if "_connection" not in vars(self):  # a debugger looks at a constructor that failed
+            return f"<{type(self).__name__}, not made>"
         settings = self._connection.settings
         source = settings.credentials.source
         return f"<{type(self).__name__} of {settings.base_url}, credentials from {source}>"
@@ -87,6 +93,7 @@ class Creatify(_Client[Connection]):
     goes to loopback only, unless `allow_http`. `timeout` (seconds) bounds a call with its retries:
     60 by default, and 600 for a create with `sync`, which the client's timeout does not touch.
     `max_retries` (2) is how often a request is sent again where that can't be paid for twice.
+    `max_response_size` (bytes, 256 MiB) bounds an answer that is read whole.
     `http_client`, an `httpx.Client`, is used as it is and closed by who made it.
 
     Raises ConfigurationError.
@@ -103,12 +110,15 @@ class Creatify(_Client[Connection]):
         timeout: float | None = None,
         max_retries: int = 2,
         allow_http: bool = False,
+        max_response_size: int = MAX_RESPONSE_SIZE,
         http_client: httpx.Client | None = None,
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
-        settings, options = resolve(arguments), Options().but(timeout, max_retries)
-        http = _http(http_client, httpx.Client, settings)
-        self._open(Connection(settings, http, owned=http_client is None), options)
+        del api_id, api_key  # an error must not find them in this frame
+        settings, options = _settings(arguments), Options().but(timeout, max_retries)
+        given = _checked(http_client, httpx.Client)
+        size = check_size(max_response_size, "max_response_size")
+        self._open(Connection(settings, given, size), options)
 
     def _open(self, connection: Connection, options: Options) -> None:
         super()._open(connection, options)
@@ -146,6 +156,7 @@ class AsyncCreatify(_Client[AsyncConnection]):
     goes to loopback only, unless `allow_http`. `timeout` (seconds) bounds a call with its retries:
     60 by default, and 600 for a create with `sync`, which the client's timeout does not touch.
     `max_retries` (2) is how often a request is sent again where that can't be paid for twice.
+    `max_response_size` (bytes, 256 MiB) bounds an answer that is read whole.
     `http_client`, an `httpx.AsyncClient`, is used as it is and closed by who made it.
 
     Raises ConfigurationError.
@@ -162,12 +173,15 @@ class AsyncCreatify(_Client[AsyncConnection]):
         timeout: float | None = None,
         max_retries: int = 2,
         allow_http: bool = False,
+        max_response_size: int = MAX_RESPONSE_SIZE,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
-        settings, options = resolve(arguments), Options().but(timeout, max_retries)
-        http = _http(http_client, httpx.AsyncClient, settings)
-        self._open(AsyncConnection(settings, http, owned=http_client is None), options)
+        del api_id, api_key  # an error must not find them in this frame
+        settings, options = _settings(arguments), Options().but(timeout, max_retries)
+        given = _checked(http_client, httpx.AsyncClient)
+        size = check_size(max_response_size, "max_response_size")
+        self._open(AsyncConnection(settings, given, size), options)
 
     def _open(self, connection: AsyncConnection, options: Options) -> None:
         super()._open(connection, options)
@@ -194,10 +208,14 @@ class AsyncCreatify(_Client[AsyncConnection]):
         await self.aclose()
 
 
-def _http(given: Http | None, kind: type[Http], settings: Settings) -> Http:
-    """The given httpx client, or one made here."""
-    if given is None:
-        return kind(trust_env=uses_proxy(settings.base_url))
-    if not isinstance(given, kind):
+def _settings(arguments: Arguments) -> Settings:
+    """The settings that a client works with. Raises ConfigurationError."""
+    sources = Sources()
+    set_level(sources.variable("CREATIFY_LOG"))
+    return resolve(arguments, sources)
+
+
+def _checked(given: Http | None, kind: type[Http]) -> Http | None:
+    if given is not None and not isinstance(given, kind):
         raise ConfigurationError(f"http_client is an httpx.{kind.__name__} here, and nothing else")
     return given

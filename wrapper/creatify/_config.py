@@ -84,7 +84,10 @@ class Credentials:
 
         Raises ConfigurationError if they are unfit.
         """
-        return self._checked(self._ask())
+        try:
+            return self._checked(self._ask())
+        except ConfigurationError as error:
+            raise _bare(error) from None
 
     def reread(self) -> Keys | None:
         """The same after a 401, looked up anew.
@@ -134,7 +137,10 @@ class Sources:
 def resolve(arguments: Arguments, sources: Sources | None = None) -> Settings:
     """The settings that the first present sources give. Raises ConfigurationError."""
     sources = sources or Sources()
-    credentials, profile = _credentials(arguments, sources)
+    try:
+        credentials, profile = _credentials(arguments, sources)
+    except ConfigurationError as error:
+        raise _bare(error) from None
     profile_url = profile.get("base_url")
     base_url = (
         arguments.base_url
@@ -160,7 +166,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
     is_bare = url.scheme in {"http", "https"} and not set("?#") & set(base_url)
     if not (is_host and is_bare and (url.port or 0) <= _LAST_PORT):
         raise ConfigurationError(f"base_url is not fit: {_URL_RULE}")
-    if url.scheme == "http" and not allow_http and not _is_loopback(url.host):
+    if url.scheme == "http" and not allow_http and not is_loopback(url.host):
         raise ConfigurationError(
             f"base_url is plain http to {url.host}, which would show the credentials to others:"
             " use https, or allow it with allow_http=True or CREATIFY_ALLOW_HTTP=1"
@@ -168,12 +174,12 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
     return str(url).rstrip("/")
 
 
-def uses_proxy(base_url: str) -> bool:
-    """Whether the environment's proxies may be used.
-
-    Not on the way to this machine: over plain http the credentials would go to the proxy.
-    """
-    return not _is_loopback(httpx.URL(base_url).host)
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or its address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 _LAST_PORT: Final = 65535
@@ -196,6 +202,12 @@ def _credentials(arguments: Arguments, sources: Sources) -> tuple[Credentials, M
         if environment is not None:
             return environment, {}
     return _from_profile(arguments.profile or sources.variable("CREATIFY_PROFILE"), sources)
+
+
+def _bare(error: ConfigurationError) -> ConfigurationError:
+    """The error without the frames that it was raised in, whose locals hold the values at fault."""
+    error.__traceback__ = error.__context__ = None
+    return error
 
 
 def _from_arguments(arguments: Arguments) -> Credentials | None:
@@ -321,13 +333,6 @@ def _read_profiles(file: Path) -> dict[str, object]:
 def _warn_if_open(file: Path, mode: int) -> None:
     if os.name == "posix" and mode & 0o077:
         warnings.warn(f"{file} can be read by others: chmod 600 {file}", stacklevel=2)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _nothing_found(file: Path) -> str:

@@ -7,24 +7,37 @@ in a flow, `attempts`.
 from __future__ import annotations
 
 import math
+import os
 import random
+import socket
 import sys
 import time
-from contextlib import aclosing, closing, contextmanager
+from collections import deque
+from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeAlias, TypeVar
 
 import httpx
 
-from creatify._body import DEADLINE, Body
-from creatify._errors import APIConnectionError, APITimeoutError, ConfigurationError
+from creatify._body import Body, unread
+from creatify._errors import (
+    MAY_BE_CHARGED,
+    APIConnectionError,
+    APITimeoutError,
+    ConfigurationError,
+    CreatifyError,
+)
 from creatify._flow import Flow, Send, Sleep, run, run_async
+from creatify._ledger import Ledger, ledger_of
+from creatify._log import LOGGER
+from creatify._pool import DEADLINE, Deadline, async_client, sync_client
 from creatify._retry import retry_delay
 from creatify._status import EVENT_STREAM, is_event_stream
 from creatify._version import __version__
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from types import TracebackType
 
     from creatify._config import Keys, Settings
     from creatify._operations import Call
@@ -34,6 +47,7 @@ CONNECT_TIMEOUT: Final = 5.0
 ID_HEADER: Final = "X-API-ID"
 KEY_HEADER: Final = "X-API-KEY"
 _UNAUTHORIZED: Final = 401
+_ID: Final = "x-request-id"
 _LEAST_TIMEOUT: Final = 0.001  # seconds; the system refuses a timeout that has passed
 _USER_AGENT: Final = (
     f"creatify-client/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
@@ -67,17 +81,18 @@ def attempts(
     Retries are `_retry`'s decision. After a 401 it is sent once more if the credentials have
     changed meanwhile. Credentials go to the configured origin only.
     """
-    deadline = clock() + (request.extensions["timeout"]["read"] or math.inf)
-    met = yield from _attempt(request, settings, deadline, clock)
+    deadline = Deadline(clock() + (request.extensions["timeout"]["read"] or math.inf))
+    request.extensions[DEADLINE] = deadline
+    met = yield from _attempt(request, settings, 1, clock)
     for retries in range(max_retries):
         chance = random.random()  # noqa: S311 - it spreads load and guards no secret
         delay = retry_delay(request.method, met, retries, chance)
-        if delay is None or clock() + delay >= deadline:
+        if delay is None or clock() + delay >= deadline.at:
             break
         yield Sleep(delay)
-        if clock() >= deadline:  # a sleep may take longer than it was told to
+        if clock() >= deadline.at:  # a sleep may take longer than it was told to
             break
-        met = yield from _attempt(request, settings, deadline, clock)
+        met = yield from _attempt(request, settings, retries + 2, clock)
     if isinstance(met, APIConnectionError):
         try:
             raise met
@@ -89,46 +104,92 @@ def attempts(
 
 
 def _attempt(
-    request: httpx.Request, settings: Settings, deadline: float, clock: Callable[[], float]
+    request: httpx.Request, settings: Settings, number: int, clock: Callable[[], float]
 ) -> Flow[httpx.Request, httpx.Response, httpx.Response | APIConnectionError]:
     """What one attempt met, with a second request after a 401 if the credentials have changed."""
-    try:
-        if _origin(request.url) != _origin(httpx.URL(settings.base_url)):
-            return (yield Send(request))
-        used = settings.credentials.get()
-        response = yield Send(_outgoing(request, used, deadline, clock()))
-        fresh = settings.credentials.reread() if response.status_code == _UNAUTHORIZED else None
+    if _origin(request.url) != _origin(httpx.URL(settings.base_url)):
+        return (yield from _logged(request, number, clock))
+    used = settings.credentials.get()
+    met = yield from _logged(_outgoing(request, used, clock()), number, clock)
+    if isinstance(met, httpx.Response) and met.status_code == _UNAUTHORIZED:
+        fresh = settings.credentials.reread()
         if fresh is not None and fresh != used:
-            response = yield Send(_outgoing(request, fresh, deadline, clock()))
-    except APIConnectionError as error:
+            return (yield from _logged(_outgoing(request, fresh, clock()), number, clock))
+    return met
+
+
+def _logged(
+    request: httpx.Request, number: int, clock: Callable[[], float]
+) -> Flow[httpx.Request, httpx.Response, httpx.Response | APIConnectionError]:
+    """Send a request, and say in the log what it met."""
+    began = clock()
+    try:
+        response = yield Send(request)
+    except CreatifyError as error:
+        _log(request, number, clock() - began, type(error).__name__)
+        if not isinstance(error, APIConnectionError):
+            raise
         return error
+    _log(request, number, clock() - began, response.status_code, response.headers.get(_ID))
     return response
 
 
-@contextmanager
-def connection_errors(request: httpx.Request) -> Iterator[None]:
-    """Errors of the transport, raised inside, leave as errors of the tree."""
-    try:
-        yield
-    except httpx.RequestError as error:
-        # httpx gives its error the request that carries the credentials.
-        error.request = _unsigned(request)
-        raise _connection_error(error) from error
-    except httpx.StreamError as error:
-        raise APIConnectionError("the stream was closed here", request_sent=True) from error
+class ConnectionErrors:
+    """Errors of the transport, raised inside, leave as errors of the tree.
+
+    No error keeps the frames of httpx and below: their locals hold the credentials, and who prints
+    a traceback with locals would print those.
+    """
+
+    def __init__(self, request: httpx.Request) -> None:
+        self._request = request
+
+    def __enter__(self) -> None:
+        self._outer = sys.exception()  # what the caller is handling is none of ours
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        inner = error
+        while inner is not None and inner is not self._outer:
+            inner.__traceback__ = None
+            inner = inner.__cause__ or inner.__context__
+        if isinstance(error, httpx.RequestError):
+            # httpx gives its error the request that carries the credentials.
+            error.request = _unsigned(self._request)
+            raise _connection_error(error) from error
+        if isinstance(error, httpx.StreamError):
+            raise APIConnectionError("the stream was closed here", request_sent=True) from error
 
 
 class _Connection(Generic[Client]):
-    """What both colours share: the settings and the making of requests."""
+    """What both colours share: the settings, the making of requests, and the pool.
 
-    def __init__(self, settings: Settings, http: Client, *, owned: bool) -> None:
+    `given` is a caller's own httpx client, which is used as it is. Else there is one for each
+    process: connections shared with a fork would hand one process the other's answers.
+    """
+
+    _make: Callable[[str], Client]
+
+    def __init__(self, settings: Settings, given: Client | None, max_response_size: int) -> None:
         self.settings = settings
-        self._http = http
-        self._to_close = [http] if owned else []
+        self._given = given
+        self._max_response_size = max_response_size
+        self._clients: dict[int, Client] = {}  # by process id
+        self._is_closed = False
+        self._dropped: deque[tuple[httpx.Response, list[object]]] = deque()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The paid calls to the same API, of all clients of this process."""
+        return ledger_of(self.settings.base_url)
 
     def request(self, call: Call) -> httpx.Request:
-        """The request for a call, without credentials."""
-        return self._http.build_request(
+        """The request for a call, without credentials. Raises ConfigurationError once closed."""
+        return self._client().build_request(
             call.method,
             self.settings.base_url + call.path,
             headers={**DEFAULT_HEADERS, **call.headers},
@@ -136,19 +197,56 @@ class _Connection(Generic[Client]):
             timeout=timeouts(call.timeout),
         )
 
-    def _attempts(self, request: httpx.Request, max_retries: int) -> Attempts:
-        """The flow that sends a request. Raises ConfigurationError once closed."""
-        if self._http.is_closed:
+    def drop(self, response: httpx.Response, iterators: list[object]) -> None:
+        """End the connection of a stream that nobody holds any more.
+
+        The garbage collector calls it, at any moment and maybe within the pool's own lock: so the
+        pool hears of it later, and so long the iterators are held, which tell it when they end.
+        """
+        if response.is_closed:  # its connection may be another request's by now
+            return
+        stream = response.extensions.get("network_stream")
+        if stream is not None:
+            with suppress(OSError):  # it is closed already
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        self._dropped.append((response, iterators))
+
+    def _client(self) -> Client:
+        client = self._clients.get(os.getpid())
+        if self._is_closed or (client is not None and client.is_closed):
             raise ConfigurationError("this client is closed: make another one")
-        return attempts(request, self.settings, max_retries)
+        return client or self._open(os.getpid())
+
+    def _open(self, process: int) -> Client:
+        """The httpx client of this process; threads that meet here get the same one."""
+        if self._given is None:
+            for other in self._clients.keys() - {process}:
+                self._clients.pop(other, None)
+        elif self._clients:
+            raise ConfigurationError(
+                "the http_client was used before this process was forked: make one in each process"
+            )
+        return self._clients.setdefault(process, self._given or self._make(self.settings.base_url))
+
+    def _next_dropped(self) -> httpx.Response | None:
+        """A response to be closed now, for one thread only."""
+        try:
+            return self._dropped.popleft()[0]
+        except IndexError:
+            return None
+
+    def _body(self, request: httpx.Request, response: httpx.Response) -> Body:
+        return Body(request, response, self._max_response_size)
 
 
 class Connection(_Connection[httpx.Client]):
     """Sends from threads."""
 
+    _make = staticmethod(sync_client)
+
     def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:
         """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
-        return run(self._attempts(request, max_retries), self._attempt)
+        return run(attempts(request, self.settings, max_retries), self._attempt)
 
     def fetch(self, call: Call) -> httpx.Response:
         """The answer to a call; see `send`."""
@@ -156,14 +254,19 @@ class Connection(_Connection[httpx.Client]):
 
     def close(self) -> None:
         """Close the pool, if it was made here."""
-        for http in self._to_close:
-            http.close()
+        self._is_closed = True
+        client = self._clients.get(os.getpid())
+        if client is not None and self._given is None:
+            client.close()
 
     def _attempt(self, request: httpx.Request) -> httpx.Response:
-        with connection_errors(request):
-            response = self._http.send(request, stream=True, follow_redirects=False)
+        while (dropped := self._next_dropped()) is not None:
+            dropped.close()
+        with ConnectionErrors(request):
+            sent = self._client().send(request, stream=True, follow_redirects=False)
+            response = unread(sent)
             if not _is_left_open(request, response):
-                body = Body(request, response)
+                body = self._body(request, response)
                 with closing(response), body.reading():
                     for piece in response.iter_raw():
                         body.add(piece)
@@ -174,37 +277,44 @@ class Connection(_Connection[httpx.Client]):
 class AsyncConnection(_Connection[httpx.AsyncClient]):
     """Sends from tasks of one event loop."""
 
-    _loop: AbstractEventLoop | None = None
+    _make = staticmethod(async_client)
+    _loops: dict[int, AbstractEventLoop] | None = None
 
     async def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:
         """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
         self._check_loop()
-        return await run_async(self._attempts(request, max_retries), self._attempt)
-
-    def _check_loop(self) -> None:
-        """Raises ConfigurationError in a second event loop, where the pool's sockets are dead."""
-        from asyncio import get_running_loop  # noqa: PLC0415 - a synchronous program never needs it
-
-        self._loop = self._loop or get_running_loop()
-        if self._loop is not get_running_loop():
-            raise ConfigurationError(
-                "this AsyncCreatify was used in another event loop: make one for each loop"
-            )
+        return await run_async(attempts(request, self.settings, max_retries), self._attempt)
 
     async def fetch(self, call: Call) -> httpx.Response:
         """The answer to a call; see `send`."""
         return await self.send(self.request(call), call.max_retries)
 
     async def close(self) -> None:
-        """Close the pool, if it was made here."""
-        for http in self._to_close:
-            await http.aclose()
+        """Close the pool, if it was made here. Raises ConfigurationError in a second event loop."""
+        client = self._clients.get(os.getpid())
+        if client is not None and self._given is None:
+            self._check_loop()
+            await client.aclose()
+        self._is_closed = True
+
+    def _check_loop(self) -> None:
+        """Raises ConfigurationError in a second event loop, where the pool's sockets are dead."""
+        from asyncio import get_running_loop  # noqa: PLC0415 - a synchronous program never needs it
+
+        self._loops = self._loops or {}
+        if self._loops.setdefault(os.getpid(), get_running_loop()) is not get_running_loop():
+            raise ConfigurationError(
+                "this AsyncCreatify was used in another event loop: make one for each loop"
+            )
 
     async def _attempt(self, request: httpx.Request) -> httpx.Response:
-        with connection_errors(request):
-            response = await self._http.send(request, stream=True, follow_redirects=False)
+        while (dropped := self._next_dropped()) is not None:
+            await dropped.aclose()
+        with ConnectionErrors(request):
+            sent = await self._client().send(request, stream=True, follow_redirects=False)
+            response = unread(sent)
             if not _is_left_open(request, response):
-                body = Body(request, response)
+                body = self._body(request, response)
                 async with aclosing(response):
                     with body.reading():
                         async for piece in response.aiter_raw():
@@ -238,19 +348,53 @@ def timeouts(seconds: float) -> httpx.Timeout:
     return httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
 
 
+def _log(
+    request: httpx.Request,
+    number: int,
+    seconds: float,
+    met: object,
+    request_id: str | None = None,
+) -> None:
+    LOGGER.debug(
+        "%s %s: %s after %.3f s (attempt %d, request id %s)",
+        request.method,
+        request.url.path,
+        met,
+        seconds,
+        number,
+        request_id,
+    )
+
+
 def _connection_error(error: httpx.RequestError) -> APIConnectionError:
+    kind = APITimeoutError if isinstance(error, httpx.TimeoutException) else APIConnectionError
     sent = not isinstance(error, _NOT_SENT)
-    timed_out = isinstance(error, httpx.TimeoutException)
-    kind = APITimeoutError if timed_out else APIConnectionError
-    what = "gave no answer in time" if timed_out else "broke the connection"
-    what, outcome = (
-        (what, "the request may have arrived")
-        if sent
-        else ("could not be reached", "the request was not sent")
+    what = (
+        "could not be reached"
+        if not sent
+        else "gave no answer in time"
+        if kind is APITimeoutError
+        else "broke the connection"
+    )
+    outcome = (
+        "the request was not sent and nothing was charged: check base_url and the network"
+        if not sent
+        else f"the request was sent{MAY_BE_CHARGED}"
+        if error.request.method == "POST"
+        else "nothing is charged for it: try again"
     )
     where = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
-    detail = str(error) or type(error).__name__
-    return kind(f"{where} {what}: {detail}; {outcome}", request_sent=sent)
+    return kind(f"{where} {what}: {_detail(error)}; {outcome}", request_sent=sent)
+
+
+def _detail(error: httpx.RequestError) -> str:
+    """What the system said, which asyncio's layers leave out."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
 
 
 def _is_left_open(request: httpx.Request, response: httpx.Response) -> bool:
@@ -262,13 +406,12 @@ def _asks_for_stream(request: httpx.Request) -> bool:
     return bool(request.headers.get("accept") == EVENT_STREAM)
 
 
-def _outgoing(request: httpx.Request, keys: Keys, deadline: float, now: float) -> httpx.Request:
+def _outgoing(request: httpx.Request, keys: Keys, now: float) -> httpx.Request:
     """The request as it leaves: with credentials, and no time beyond the deadline."""
     outgoing = _unsigned(request)
     outgoing.headers[ID_HEADER], outgoing.headers[KEY_HEADER] = keys.api_id, keys.api_key
-    outgoing.extensions[DEADLINE] = deadline
     own = request.extensions["timeout"]
-    left = max(deadline - now, _LEAST_TIMEOUT)
+    left = max(request.extensions[DEADLINE].at - now, _LEAST_TIMEOUT)
     outgoing.extensions["timeout"] = {
         name: seconds if left == math.inf else min(seconds or left, left)
         for name, seconds in own.items()

@@ -18,20 +18,20 @@
     ├── OutcomeUnknownError         a paid call that may have been made: .request, .started_at,
     │                               .candidates
     ├── ResponseDecodeError         .payload is the whole body as received, .path where it differs
-    ├── StreamError                 .partial_text, .chunks_received
+    ├── StreamError                 .partial_text, .chunks_received, .candidates
     │   ├── StreamInterruptedError  the connection ended before the generation did
     │   ├── StreamIdleError         also a TimeoutError
     │   └── StreamEventError        the API sent an error inside the stream: .code, .message
     ├── TaskFailedError             .task, .reason
     └── WaitTimeoutError            also a TimeoutError: .task (last seen); it is still running
 
-Each of them pickles and keeps its fields, so that a task queue can carry it. No message, field or
-repr holds a credential.
+Each of them pickles and keeps its fields, so that a task queue can carry it. Its text is one line:
+what happened, what was charged, what to do next. No message, field or repr holds a credential.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,12 +40,23 @@ if TYPE_CHECKING:
     from creatify_api.models import TextGenRequest, TextGenResponse
 
 
+MAY_BE_CHARGED: Final = "; it may have been charged"
+
+
 class CreatifyError(Exception):
     """The base of all errors of this library."""
 
+    def __str__(self) -> str:
+        """One line: logs are read by the line, and a server may say anything."""
+        return " ".join(super().__str__().split())
+
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by state: an exception's own way calls `__init__` without its keywords."""
-        return _restore, (type(self), self.args, self.__dict__)
+        """Pickle by state: an exception's own way calls `__init__` without its keywords.
+
+        A cause of this tree goes along: it may hold a body that was paid for.
+        """
+        cause = self.__cause__ if isinstance(self.__cause__, CreatifyError) else None
+        return _restore, (type(self), self.args, self.__dict__, cause)
 
 
 class ConfigurationError(CreatifyError):
@@ -54,6 +65,9 @@ class ConfigurationError(CreatifyError):
 
 class InvalidRequestError(CreatifyError, ValueError):
     """The request can't be right, and was not sent: nothing was charged."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message}; nothing was sent")
 
 
 class APIConnectionError(CreatifyError):
@@ -75,14 +89,20 @@ class APIStatusError(CreatifyError):
     """The API answered with a status that is no success.
 
     `status_code` (int), `message` (str: what the API says, else the status's phrase), `body` (the
-    decoded JSON, else the text), `headers` (a mapping that ignores case), `request_id` (str or
-    None: the header X-Request-Id).
+    decoded JSON, else the text, else the bytes), `headers` (a mapping that ignores case),
+    `request_id` (str or None: the header X-Request-Id).
     """
 
     def __init__(
-        self, message: str, *, status_code: int, body: object, headers: Mapping[str, str]
+        self,
+        message: str,
+        *,
+        status_code: int,
+        body: object,
+        headers: Mapping[str, str],
+        advice: str = "",
     ) -> None:
-        super().__init__(f"the API answered {status_code}: {message}")
+        super().__init__(f"the API answered {status_code}: {message.rstrip('.')}{advice}")
         self.message = message
         self.status_code = status_code
         self.body = body
@@ -132,10 +152,10 @@ class InternalServerError(APIStatusError):
 
 
 class OutcomeUnknownError(CreatifyError):
-    """A paid request was sent and its answer never came: it may have been charged.
+    """A paid request was sent and its answer was lost: it may have been charged.
 
-    `request` (TextGenRequest), `started_at` (datetime, UTC), `candidates` (the tasks of the list
-    that it may have created).
+    It is not sent again. `request` (TextGenRequest), `started_at` (datetime, UTC), `candidates`
+    (the tasks of the list that it may have created, oldest first; nobody else was given them).
     """
 
     def __init__(
@@ -160,7 +180,9 @@ class ResponseDecodeError(CreatifyError):
     """
 
     def __init__(self, message: str, *, payload: bytes, path: str) -> None:
-        super().__init__(f"the answer is not what the spec says, at {path}: {message}")
+        super().__init__(
+            f"the answer is not what the spec says, at {path}: {message}; the body is in .payload"
+        )
         self.payload = payload
         self.path = path
 
@@ -169,10 +191,17 @@ class StreamError(CreatifyError):
     """A stream that had begun did not end well.
 
     `partial_text` (str): the text that came. `chunks_received` (int): the events that came.
+    `candidates` (list of TextGenResponse): the tasks of the list that may be this generation's; the
+    only one can be waited for, and has the whole text.
     """
 
+    candidates: Sequence[TextGenResponse] = ()
+
     def __init__(self, message: str, *, partial_text: str, chunks_received: int) -> None:
-        super().__init__(f"{message} (after {chunks_received} chunks)")
+        super().__init__(
+            f"{message} (after {chunks_received} chunks){MAY_BE_CHARGED}: what came is in"
+            " .partial_text, tasks that may be its own in .candidates"
+        )
         self.partial_text = partial_text
         self.chunks_received = chunks_received
 
@@ -227,9 +256,13 @@ class WaitTimeoutError(CreatifyError, TimeoutError):
 
 
 def _restore(
-    cls: type[CreatifyError], args: tuple[object, ...], state: dict[str, object]
+    cls: type[CreatifyError],
+    args: tuple[object, ...],
+    state: dict[str, object],
+    cause: CreatifyError | None,
 ) -> CreatifyError:
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
+    error.__cause__ = cause
     return error

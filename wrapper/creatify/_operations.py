@@ -85,7 +85,7 @@ class Operation(Generic[T]):
         Raises the APIStatusError of its status, or ResponseDecodeError with the body.
         """
         if not response.is_success:
-            raise status_error(response)
+            raise status_error(response, paid=self.call.method == "POST")
         return decode(response.content, self.build)
 
 
@@ -189,7 +189,7 @@ def _call(
     content: bytes | None = None,
 ) -> Call:
     return Call(
-        method=kwargs["method"],
+        method=kwargs["method"].upper(),
         path=kwargs["url"],
         timeout=options.timeout or TIMEOUT,
         max_retries=options.max_retries,

@@ -12,7 +12,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from creatify._errors import APIConnectionError
-from creatify._status import retry_after
+from creatify._status import retry_after, was_rejected
 
 if TYPE_CHECKING:
     import httpx
@@ -48,7 +48,7 @@ def _may_send_again(met: httpx.Response | APIConnectionError, *, safe: bool) -> 
         return True
     if safe:
         return status == _REQUEST_TIMEOUT or status >= _SERVER_ERROR
-    return status == _UNAVAILABLE and retry_after(met.headers) is not None
+    return status == _UNAVAILABLE and was_rejected(status, met.headers)
 
 
 def _is_tls(error: APIConnectionError) -> bool:

@@ -18,7 +18,7 @@ from uuid import UUID
 import creatify_api
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 JSON: TypeAlias = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 Schema: TypeAlias = dict[str, "JSON"]
@@ -61,6 +61,11 @@ def check(value: JSON, schema: str, path: str) -> None:
     too long.
     """
     _walk(value, _shape(schema), path, drop_nulls=False)
+
+
+def properties(schema: str) -> Collection[str]:
+    """The names of the properties of a schema."""
+    return _shape(schema).properties
 
 
 def _walk(value: JSON, shape: Shape, path: str, *, drop_nulls: bool) -> JSON:

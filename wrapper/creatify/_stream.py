@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import weakref
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, Self
+from typing import TYPE_CHECKING, Generic, Self, cast
+from uuid import UUID
 
-from creatify._accumulator import Accumulator, Payload
-from creatify._connection import (
-    AnyConnection,
-    AsyncConnection,
-    Connection,
-    connection_errors,
+from creatify._connection import AnyConnection, AsyncConnection, Connection, ConnectionErrors
+from creatify._errors import (
+    APIConnectionError,
+    CreatifyError,
+    ResponseDecodeError,
+    StreamError,
 )
-from creatify._errors import APIConnectionError
+from creatify._flow import Send, run, run_async
+from creatify._reconcile import find, is_unknown, outcome_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Generator,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from types import TracebackType
 
     import httpx
 
-    from creatify._operations import Call
+    from creatify._accumulator import Accumulator, Payload
+    from creatify._ledger import Entry
+    from creatify._operations import Call, Steps
     from creatify_api.models import (
         FunctionCallPart,
         GeminiUsageMetadata,
+        TextGenRequest,
+        TextGenResponse,
         TextGenStreamChunk,
         TextGenStreamReceipt,
     )
@@ -34,13 +48,20 @@ class _Stream(Generic[AnyConnection]):
     """What both colours tell of a stream; all of it grows while the stream is read."""
 
     def __init__(
-        self, connection: AnyConnection, call: Call, idle_timeout: float, max_event_size: int
+        self,
+        connection: AnyConnection,
+        request: TextGenRequest,
+        call: Call,
+        so_far: Accumulator,
     ) -> None:
         self._connection = connection
+        self._request = request
         self._call = call
-        self._so_far = Accumulator(idle_timeout, max_event_size)
-        self._entered = False
+        self._so_far = so_far
+        self._entry: Entry | None = None
         self._opened: list[httpx.Response] = []
+        self._iterators: list[object] = []  # over its bytes
+        self._candidates: Sequence[TextGenResponse] = ()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._so_far.chunks} chunks so far>"
@@ -80,15 +101,35 @@ class _Stream(Generic[AnyConnection]):
         """The headers of the answer; the names ignore case."""
         return self._so_far.headers
 
-    def _enter(self) -> Call:
-        if self._entered:
+    def _open(self) -> Steps[None]:
+        """Send the request and take the head of its answer; OutcomeUnknownError if that is lost."""
+        if self._entry is not None:
             raise RuntimeError("a stream is entered once: entering it again would pay again")
-        self._entered = True
-        return self._call
+        ledger = self._connection.ledger
+        self._entry = entry = ledger.begin(self._request)
+        try:
+            response = yield Send(self._call)
+            self._so_far.begin(response)
+            self._opened.append(response)
+            # Who drops a stream without leaving its block leaves no connection behind.
+            weakref.finalize(self, self._connection.drop, response, self._iterators).atexit = False
+        except CreatifyError as error:
+            if not is_unknown(error):
+                raise
+            entry.is_lost = True
+            _, candidates = yield from find(entry, ledger, self._call.timeout)
+            raise outcome_unknown(entry, candidates, error) from error
+        finally:
+            if not self._opened:
+                entry.end()
 
-    def _begin(self, response: httpx.Response) -> None:
-        self._so_far.begin(response)
-        self._opened.append(response)
+    def _look_up(self, error: StreamError) -> Steps[None]:
+        """Tell the error which tasks may be its generation's: they are paid for."""
+        entry, ledger = self._entered, self._connection.ledger
+        if not ledger.is_settled(entry) and self._given_id() is None:
+            entry.is_lost = True
+            _, self._candidates = yield from find(entry, ledger, 0.0)
+        error.candidates = self._candidates
 
     @property
     def _response(self) -> httpx.Response:
@@ -99,9 +140,20 @@ class _Stream(Generic[AnyConnection]):
             )
         return self._opened[0]
 
+    @property
+    def _entered(self) -> Entry:
+        return cast("Entry", self._entry)  # who reads it has entered it
+
     def _rewind(self) -> None:
         """Let the next read begin anew, to say whether all has come."""
         vars(self).pop("_payloads", None)
+        self._entered.end(self._given_id())
+
+    def _given_id(self) -> UUID | None:
+        try:
+            return UUID(str(self._so_far.receipt and self._so_far.receipt.id))
+        except (ResponseDecodeError, ValueError):
+            return None
 
 
 class TextStream(_Stream[Connection]):
@@ -113,7 +165,7 @@ class TextStream(_Stream[Connection]):
     """
 
     def __enter__(self) -> Self:
-        self._begin(self._connection.fetch(self._enter()))
+        run(self._open(), self._connection.fetch)
         return self
 
     def __exit__(
@@ -156,14 +208,30 @@ class TextStream(_Stream[Connection]):
         self._so_far.wait()
         lost = None
         try:
-            with connection_errors(response.request):
-                for piece in response.iter_raw():
+            try:
+                for piece in self._pieces(response):
                     yield from self._so_far.feed(piece)
-        except APIConnectionError as error:
-            lost = error
+            except APIConnectionError as error:
+                lost = error
+            yield from self._so_far.finish(lost)
+        except StreamError as error:
+            self.close()
+            run(self._look_up(error), self._connection.fetch)
+            raise
         finally:
             self._rewind()
-        yield from self._so_far.finish(lost)
+            del lost  # it holds this frame, and must not be held by it
+
+    def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
+        pieces = response.iter_raw()
+        self._iterators.append(pieces)
+        while True:
+            # Not around the yield: what a caller does in between is none of the transport's.
+            with ConnectionErrors(response.request):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
 
 
 class AsyncTextStream(_Stream[AsyncConnection]):
@@ -175,7 +243,7 @@ class AsyncTextStream(_Stream[AsyncConnection]):
     """
 
     async def __aenter__(self) -> Self:
-        self._begin(await self._connection.fetch(self._enter()))
+        await run_async(self._open(), self._connection.fetch)
         return self
 
     async def __aexit__(
@@ -220,13 +288,29 @@ class AsyncTextStream(_Stream[AsyncConnection]):
         self._so_far.wait()
         lost = None
         try:
-            with connection_errors(response.request):
-                async for piece in response.aiter_raw():
+            try:
+                async for piece in self._pieces(response):
                     for payload in self._so_far.feed(piece):
                         yield payload
-        except APIConnectionError as error:
-            lost = error
+            except APIConnectionError as error:
+                lost = error
+            for payload in self._so_far.finish(lost):
+                yield payload
+        except StreamError as error:
+            await self.close()
+            await run_async(self._look_up(error), self._connection.fetch)
+            raise
         finally:
             self._rewind()
-        for payload in self._so_far.finish(lost):
-            yield payload
+            del lost  # it holds this frame, and must not be held by it
+
+    async def _pieces(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        pieces = response.aiter_raw()
+        self._iterators.append(pieces)
+        while True:
+            # Not around the yield: what a caller does in between is none of the transport's.
+            with ConnectionErrors(response.request):
+                piece = await anext(pieces, None)
+            if piece is None:
+                return
+            yield piece

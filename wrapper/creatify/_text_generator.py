@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
 from creatify import _operations, _request
+from creatify._accumulator import Accumulator
 from creatify._connection import AnyConnection, AsyncConnection, Connection
 from creatify._flow import run, run_async
+from creatify._generation import create, generate
 from creatify._operations import call
 from creatify._options import Options, check_seconds, check_size
 from creatify._stream import AsyncTextStream, TextStream
-from creatify._wait import OnUpdate, PollPolicy, WaitOptions, generate, wait
+from creatify._wait import OnUpdate, PollPolicy, WaitOptions, wait
 
 if TYPE_CHECKING:
     import builtins
@@ -40,10 +42,12 @@ class _TextGenerator(Generic[AnyConnection]):
         fields: dict[str, Any],
         idle_timeout: float,
         max_event_size: int,
-    ) -> tuple[_operations.Call, float, int]:
+    ) -> tuple[TextGenRequest, _operations.Call, Accumulator]:
         options = self._options.but(check_seconds(idle_timeout, "idle_timeout"))
-        call = _operations.stream(_request.as_request(request, fields), options)
-        return call, idle_timeout, check_size(max_event_size, "max_event_size")
+        body = _request.as_request(request, fields)
+        call = _operations.stream(body, options)
+        size = check_size(max_event_size, "max_event_size")
+        return body, call, Accumulator(idle_timeout, size)
 
 
 class TextGenerator(_TextGenerator[Connection]):
@@ -82,10 +86,12 @@ class TextGenerator(_TextGenerator[Connection]):
 
         With `sync=True` the call blocks until the text is there. `timeout` (seconds) bounds
         the call with its retries: by default the client's, else 60, and 600 with `sync`.
+        A lost answer is looked up in the list, which may take as long again, 30 seconds at most;
+        raises OutcomeUnknownError if that doesn't tell.
         """
         body = _request.as_request(request, fields)
-        operation = _operations.create(body, self._options, timeout)
-        return run(call(operation), self._connection.fetch)
+        steps = create(body, self._options, self._connection.ledger, timeout)
+        return run(steps, self._connection.fetch)
 
     @overload
     def generate(
@@ -127,7 +133,8 @@ class TextGenerator(_TextGenerator[Connection]):
         Raises what `wait` raises.
         """
         body = _request.as_request(request, fields)
-        steps = generate(body, WaitOptions(timeout, poll, on_update), self._options)
+        waits = WaitOptions(timeout, poll, on_update)
+        steps = generate(body, waits, self._options, self._connection.ledger)
         return run(steps, self._connection.fetch)
 
     def retrieve(self, task_id: UUID | str, *, timeout: float | None = None) -> TextGenResponse:
@@ -241,10 +248,12 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
 
         With `sync=True` the call blocks until the text is there. `timeout` (seconds) bounds
         the call with its retries: by default the client's, else 60, and 600 with `sync`.
+        A lost answer is looked up in the list, which may take as long again, 30 seconds at most;
+        raises OutcomeUnknownError if that doesn't tell.
         """
         body = _request.as_request(request, fields)
-        operation = _operations.create(body, self._options, timeout)
-        return await run_async(call(operation), self._connection.fetch)
+        steps = create(body, self._options, self._connection.ledger, timeout)
+        return await run_async(steps, self._connection.fetch)
 
     @overload
     async def generate(
@@ -286,7 +295,8 @@ class AsyncTextGenerator(_TextGenerator[AsyncConnection]):
         Raises what `wait` raises.
         """
         body = _request.as_request(request, fields)
-        steps = generate(body, WaitOptions(timeout, poll, on_update), self._options)
+        waits = WaitOptions(timeout, poll, on_update)
+        steps = generate(body, waits, self._options, self._connection.ledger)
         return await run_async(steps, self._connection.fetch)
 
     async def retrieve(

@@ -21,7 +21,7 @@ from creatify._errors import (
 from creatify._flow import Sleep
 from creatify._options import Options, check_seconds
 from creatify._status import retry_after
-from creatify_api.models import TextGenRequest, TextGenResponse, TextGenResponseStatusEnum
+from creatify_api.models import TextGenResponse, TextGenResponseStatusEnum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,31 +91,24 @@ def wait(
     waits: WaitOptions,
     options: Options,
     clock: Callable[[], float] = time.monotonic,
+    *,
+    created_since: float | None = None,
 ) -> Steps[TextGenResponse]:
     """Poll until the task is done, and return it.
+
+    A task that was created just now is news to `on_update`, and the timeout counts from the moment
+    `created_since`, when that began.
 
     Raises TaskFailedError, WaitTimeoutError, AuthenticationError, PermissionDeniedError, and
     NotFoundError for a task that neither retrieve nor list knows for some seconds. Every other
     failed poll is only a delay.
     """
-    waiting = _Waiting(_request.as_id(task), waits, options, clock, clock())
-    if isinstance(task, TextGenResponse):
-        waiting.task = task
-    return (yield from waiting.steps())
-
-
-def generate(
-    request: TextGenRequest,
-    waits: WaitOptions,
-    options: Options,
-    clock: Callable[[], float] = time.monotonic,
-) -> Steps[TextGenResponse]:
-    """Create, then wait; one timeout for both. Raises what both raise."""
-    started = clock()
-    operation = _operations.create(request, options, at_most=waits.timeout)
-    task = yield from _operations.call(operation)
-    waiting = _Waiting(task.id, waits, options, clock, started)
-    return (yield from waiting.steps(task))
+    began = clock() if created_since is None else created_since
+    waiting = _Waiting(_request.as_id(task), waits, options, clock, began)
+    seen = task if isinstance(task, TextGenResponse) else None
+    if created_since is None:
+        waiting.task, seen = seen, None
+    return (yield from waiting.steps(seen))
 
 
 def _is_plain_function(value: object) -> bool:
@@ -146,7 +139,7 @@ class _Waiting:
         self._absent_since: float | None = None
         self._last_error: CreatifyError | None = None
 
-    def steps(self, created: TextGenResponse | None = None) -> Steps[TextGenResponse]:
+    def steps(self, created: TextGenResponse | None) -> Steps[TextGenResponse]:
         """The wait, from the answer of a create if there is one.
 
         Whatever ends it early says how to go on: the task is paid for.

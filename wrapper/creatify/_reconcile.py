@@ -1,0 +1,187 @@
+"""What became of a paid request whose answer was lost: the list endpoint is asked, nothing is sent
+again.
+
+A task of the list is its own if it was created since the call began, by the server's clock, has the
+same model, messages, system instruction and config, and was given to nobody. The ledger keeps
+identical calls beside it apart.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from creatify import _operations
+from creatify._errors import (
+    MAY_BE_CHARGED,
+    APIConnectionError,
+    APIStatusError,
+    AuthenticationError,
+    ConfigurationError,
+    CreatifyError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    ResponseDecodeError,
+)
+from creatify._flow import Send, Sleep
+from creatify._ledger import shared_fields
+from creatify._log import LOGGER
+from creatify._options import Options
+from creatify._status import date_of, was_rejected
+from creatify_api.models import TextGenResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from creatify._ledger import Entry, Ledger
+    from creatify._operations import Operation, Steps
+    from creatify._schema import JSON
+    from creatify_api.models import TextGenRequest
+
+DELAYS: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
+"""Seconds before each time that the list is asked."""
+_ANSWERS: Final = 5  # of the list; a task may appear in it late
+_SHORTEST, _LONGEST = 2.0, 30.0  # seconds that the search may take: as long again as the call
+_LONGEST_ASK: Final = 10.0  # seconds for one answer of the list
+_TICK: Final = 0.05  # seconds between two looks at identical calls that are under way
+_SKEW: Final = timedelta(seconds=1)  # between the clocks of a server's Date and of its database
+_SKEW_OF_CLIENT: Final = timedelta(seconds=60)  # of this machine's clock, if there is no Date
+
+
+def paid(
+    operation: Operation[TextGenResponse],
+    request: TextGenRequest,
+    ledger: Ledger,
+    clock: Callable[[], float] = time.monotonic,
+) -> Steps[tuple[TextGenResponse, bool]]:
+    """Send a create once, and return its task, and whether that had to be found in the list.
+
+    Raises OutcomeUnknownError if none or several of the list's tasks may be its own.
+    """
+    with ledger.begin(request) as entry:
+        try:
+            task = yield from _operations.call(operation)
+        except CreatifyError as error:
+            if not is_unknown(error):
+                raise
+            entry.is_lost = True
+            found, candidates = yield from find(entry, ledger, operation.call.timeout, clock)
+            if found is None:
+                raise outcome_unknown(entry, candidates, error, clock) from error
+            LOGGER.warning(
+                "an answer was lost (%s), and its task %s found in the list: it was paid for once",
+                type(error).__name__,
+                found.id,
+            )
+            return found, True
+        except BaseException as error:
+            if not isinstance(error, Exception):  # it was interrupted or cancelled
+                error.add_note("a paid request was under way: the list tells whether it arrived")
+            raise
+        entry.end(task.id)
+        return task, False
+
+
+def find(
+    entry: Entry,
+    ledger: Ledger,
+    patience: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Steps[tuple[TextGenResponse | None, list[TextGenResponse]]]:
+    """The task of a lost call, if there is just one that it can be, and all that it can be.
+
+    It takes as many seconds as `patience`, and at least 2 and at most 30. What the list's answers
+    meet is no error here.
+    """
+    until = clock() + min(max(patience, _SHORTEST), _LONGEST)
+    answers = 0
+    for delay in DELAYS:
+        if clock() + delay >= until or answers == _ANSWERS:
+            break
+        yield Sleep(delay)
+        try:
+            candidates = yield from _ask(entry, until, clock)
+        except (AuthenticationError, PermissionDeniedError, ConfigurationError):
+            break
+        except CreatifyError:
+            continue
+        answers += 1
+        rivals = ledger.rivals(entry)
+        while not all(map(ledger.is_settled, rivals)):
+            if clock() >= until:
+                return None, candidates
+            yield Sleep(_TICK)
+        found, free = ledger.claim(entry, candidates)
+        if free:
+            return found, free
+    return None, []
+
+
+def is_unknown(error: CreatifyError) -> bool:
+    """Whether the API may have acted on a request that met this."""
+    if isinstance(error, APIConnectionError):
+        return error.request_sent
+    if isinstance(error, APIStatusError):
+        return not was_rejected(error.status_code, error.headers)
+    return isinstance(error, ResponseDecodeError)
+
+
+def outcome_unknown(
+    entry: Entry,
+    candidates: list[TextGenResponse],
+    error: CreatifyError,
+    clock: Callable[[], float] = time.monotonic,
+) -> OutcomeUnknownError:
+    """The error for a lost call that can't be answered from the list."""
+    began = datetime.now(UTC) - timedelta(seconds=clock() - entry.started)
+    found = f"{len(candidates) or 'no'} task{'' if len(candidates) == 1 else 's'}"
+    return OutcomeUnknownError(
+        f"{str(error).replace(MAY_BE_CHARGED, '')}{MAY_BE_CHARGED} and was not sent again: the list"
+        f" has {found} that may be its own (.candidates)",
+        request=entry.request,
+        started_at=began,
+        candidates=candidates,
+    )
+
+
+def _ask(entry: Entry, until: float, clock: Callable[[], float]) -> Steps[list[TextGenResponse]]:
+    """The tasks of the list that may be the call's own, oldest first."""
+    options = Options(min(until - clock(), _LONGEST_ASK), max_retries=0)
+    operation = _operations.list_tasks(options)
+    response = yield Send(operation.call)
+    since = _since(response.headers, clock() - entry.started)
+    return replace(operation, build=partial(_matching, entry.asked, since)).read(response)
+
+
+def _since(headers: Mapping[str, str], elapsed: float) -> datetime:
+    """The earliest that a call which began `elapsed` seconds ago may have begun.
+
+    By the server's clock: Date is cut to the second, and was written before it came here.
+    """
+    now = date_of(headers)
+    start = datetime.now(UTC) - _SKEW_OF_CLIENT if now is None else now - _SKEW
+    return start - timedelta(seconds=elapsed)
+
+
+def _matching(asked: JSON, since: datetime, payload: JSON) -> list[TextGenResponse]:
+    """Only what fits is made a model of: the list may be long, and others' tasks malformed."""
+    fits = [
+        (created, item)
+        for item in (payload if isinstance(payload, list) else [])
+        if (created := _created_at(item)) >= since and shared_fields(item) == asked
+    ]
+    fits.sort(key=lambda pair: pair[0])
+    return [_operations.model_of(TextGenResponse, item) for _, item in fits]
+
+
+def _created_at(item: JSON) -> datetime:
+    """When a task was created; long ago for what is none."""
+    created = item.get("created_at") if isinstance(item, dict) else None
+    try:
+        moment = datetime.fromisoformat(str(created).upper())
+    except ValueError:
+        moment = datetime.min.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
