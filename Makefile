@@ -7,7 +7,7 @@ CONSTRAINTS := scripts/constraints.txt
 CODE := wrapper scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate format setup clean
+.PHONY: help demo test soak check generate format setup clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: $(READY) ## Show the main job against the emulator (LIVE=1: against the re
 test: $(READY) ## Run the tests with coverage (two to three minutes)
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report --show-missing --skip-covered
+
+soak: $(READY) ## Run the slow proofs: 20,000 lossy creates, a server that fails for 20 s (two minutes)
+	$(BIN)/python -m pytest -m slow
 
 check: $(READY) ## Format, lint, types, layers, and drift of the generated code
 	$(BIN)/ruff format --check $(CODE)

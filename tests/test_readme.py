@@ -47,9 +47,11 @@ def test_the_python_blocks_run_one_after_the_other(
 
 
 def test_the_blocks_that_are_tests_pass(pytester: pytest.Pytester) -> None:
-    [body] = [body for body in blocks("python") if TEST_BLOCK in body]
-    pytester.makepyfile("from creatify import user\n\n\n" + body)
-    pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    bodies = [body for body in blocks("python") if TEST_BLOCK in body]
+    for body in bodies:
+        pytester.makepyfile("from creatify import user\n\n\n" + body)
+        pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    assert len(bodies) == 2
 
 
 def test_the_credentials_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
