@@ -231,7 +231,7 @@ KINDS = {
     599: InternalServerError,
 }
 ADVICE = {
-    302: "change the request before it is sent again",
+    302: "redirects are never followed, check base_url",
     400: "mend the request",
     401: "check the API id and the API key",
     402: "buy credits",
@@ -255,7 +255,8 @@ async def test_a_status_is_its_error(colour: Colour, serve: Serve, operation: st
     server = serve(posted(answers) if operation == "create" else answers)
     client = colour.client(base_url=server.url)
     for status, kind in KINDS.items():
-        error = await failure(client, operation, is_unknown=status >= 500)
+        is_unknown = status >= 500 or status == 499
+        error = await failure(client, operation, is_unknown=is_unknown)
         assert type(error) is kind
         assert type(error.status_code) is int
         assert error.status_code == status
@@ -264,7 +265,7 @@ async def test_a_status_is_its_error(colour: Colour, serve: Serve, operation: st
         advice = ADVICE.get(status, "try again later")
         if operation == "create":
             advice = f"nothing was charged: {advice}"
-            advice = "it may have been charged" if status >= 500 else advice
+            advice = "it may have been charged" if is_unknown else advice
         assert str(error) == f"the API answered {status}: no such luck; {advice}"
     assert len(server.posts if operation == "create" else server.exchanges) == len(KINDS)
 
