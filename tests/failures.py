@@ -105,9 +105,7 @@ def markdown() -> str:
             row.charged,
         )
         if row.is_listed and CREATE in row.calls:
-            whose = "" if row.calls == (CREATE,) else "`create`: "
-            gives = f"{whose}the task, if the list has it; else {gives}"
-            charged = f"once; with the error, {charged}"
+            gives, charged = "looked up", "once, or unknown"
         again = ("no", "once", "twice")[row.sent - 1]
         lines.append(f"| {calls} | {row.cause} | {gives} | {again} | {charged} |")
     return "\n".join(lines) + "\n"
@@ -203,7 +201,7 @@ ROWS: Final = (
     # Refused
     refused("301, 302, 303, 307, 308, to the same origin or another", STATUS, redirects()),
     rejected(400, "BadRequestError"),
-    rejected(401, "AuthenticationError"),
+    rejected(401, "AuthenticationError", ", and again with other credentials"),
     rejected(402, "InsufficientCreditsError"),
     rejected(403, "PermissionDeniedError"),
     rejected(404, "NotFoundError"),

@@ -242,7 +242,7 @@ ADVICE = {
     418: "change the request before it is sent again",
     422: "mend the request",
     429: "slow down and try again later",
-    499: "change the request before it is sent again",
+    499: "try again later",
 }
 
 

@@ -695,6 +695,8 @@ def test_a_fault_is_named_as_the_function_that_makes_it() -> None:
         (lambda: loose.status(503, retry_after="1\r\nX: y"), ValueError, "printable ASCII"),
         (lambda: loose.status(503, retry_after="é"), ValueError, "printable ASCII"),
         (lambda: loose.status(503, retry_after=" 1"), ValueError, "printable ASCII"),
+        (lambda: loose.delay(-1), ValueError, "seconds must be 0 or more"),
+        (lambda: loose.delay(1, acted=1), TypeError, "acted must be True or False, not 1."),
         (lambda: loose.html(99), ValueError, "code must be 200 to 599, not 99."),
         (lambda: loose.html(acted=0), TypeError, "acted must be True or False, not 0."),
         (lambda: loose.content_type(17), TypeError, "value must be a str, not 17."),
@@ -729,6 +731,50 @@ def test_an_argument_that_cannot_be_is_an_error_at_once(
 
 
 # Their end
+
+
+@pytest.mark.parametrize("path", [TASKS, STREAM])
+@pytest.mark.parametrize("acted", [False, True])
+def test_an_answer_may_be_late(served: Served, path: str, acted: bool) -> None:
+    emulator, client = served
+    emulator.script(faults.delay(0.2, acted=acted))
+    began = time.monotonic()
+    assert client.post(path, json=ask()).is_success
+    assert 0.2 <= time.monotonic() - began < 2
+    assert (emulator.charges, emulator.unmet) == (1, [])
+
+
+@pytest.mark.parametrize(("acted", "charges"), [(False, 0), (True, 1)])
+def test_a_client_that_leaves_before_a_late_answer_was_charged_if_the_api_acted_first(
+    served: Served, acted: bool, charges: int
+) -> None:
+    emulator, client = served
+    emulator.script(faults.delay(60, acted=acted))
+    with pytest.raises(httpx.ReadTimeout):
+        client.post(TASKS, json=ask(), timeout=0.3)
+    for _ in range(100):
+        if emulator.requests:
+            break
+        time.sleep(0.01)
+    assert emulator.charges == charges
+
+
+def test_the_emulator_ends_at_once_while_an_answer_is_late() -> None:
+    with contextlib.ExitStack() as stack:
+        emulator = stack.enter_context(Emulator())
+        emulator.script(faults.delay(60, acted=True))
+        with asked(emulator, TASKS, ask()):
+            until(lambda: emulator.charges)
+            began = time.monotonic()
+            stack.close()
+            assert time.monotonic() - began < 1
+
+
+def test_what_of_a_script_no_request_has_met_is_told(served: Served) -> None:
+    emulator, client = served
+    emulator.script(faults.html(), None, faults.reset(), operation=CREATE)
+    client.post(TASKS, json=ask())
+    assert [fault and fault.name for fault in emulator.unmet] == [None, "reset"]
 
 
 @pytest.mark.parametrize(

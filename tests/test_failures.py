@@ -116,7 +116,7 @@ def check_error(world: World, error: CreatifyError) -> None:
     cause = error.__cause__
     assert ("" if cause is None else type(cause).__name__) == row.because
     copy = pickle.loads(pickle.dumps(error))
-    assert (type(copy), str(copy), vars(copy)) == (type(error), text, vars(error))
+    assert (type(copy), str(copy), repr(vars(copy))) == (type(error), text, repr(vars(error)))
 
 
 def check_tasks(world: World, error: Any) -> None:

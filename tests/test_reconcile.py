@@ -16,6 +16,7 @@ from rawserver import each
 
 from creatify import (
     APIConnectionError,
+    AuthenticationError,
     InternalServerError,
     OutcomeUnknownError,
     ResponseDecodeError,
@@ -236,9 +237,39 @@ async def test_a_task_may_appear_late_and_the_list_fail_meanwhile(
 
 async def test_a_list_that_may_not_be_asked_ends_the_search(colour: Colour, serve: Serve) -> None:
     server = serve(api(reset, lambda e: e.answer(status="401 Unauthorized")))
-    with pytest.raises(OutcomeUnknownError):
+    with pytest.raises(OutcomeUnknownError) as caught:
         await colour.client(base_url=server.url).text_generator.create(**HELLO)
     assert methods(server) == ["POST", "GET"]
+    assert isinstance(caught.value.list_error, AuthenticationError)
+
+
+async def test_a_list_that_fails_is_told_from_one_that_has_no_such_task(
+    colour: Colour, serve: Serve
+) -> None:
+    server = serve(api(reset, lambda e: e.answer(status="502 Bad Gateway")))
+    client = colour.client(base_url=server.url)
+    with pytest.raises(
+        OutcomeUnknownError, match=r"could not be asked \(the API answered 502"
+    ) as caught:
+        await client.text_generator.create(**HELLO)
+    assert isinstance(caught.value.list_error, InternalServerError)
+    assert "has no tasks" not in str(caught.value)
+
+
+async def test_a_list_that_answers_in_the_end_is_no_failure(colour: Colour, serve: Serve) -> None:
+    server = serve(api(reset, each(lambda e: e.answer(status="502 Bad Gateway"), listing())))
+    with pytest.raises(OutcomeUnknownError, match="has no tasks") as caught:
+        await colour.client(base_url=server.url).text_generator.create(**HELLO)
+    assert caught.value.list_error is None
+
+
+async def test_a_message_names_three_candidates_and_no_more(colour: Colour, serve: Serve) -> None:
+    tasks = [task(0.4 - number / 10) for number in range(4)]
+    server = serve(api(reset, listing(*tasks)))
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await colour.client(base_url=server.url).text_generator.create(**HELLO)
+    assert str(caught.value).endswith(f"{', '.join(own['id'] for own in tasks[:3])}, ...")
+    assert len(caught.value.candidates) == 4
 
 
 async def test_malformed_tasks_of_others_do_not_hide_ones_own(colour: Colour, serve: Serve) -> None:
@@ -389,6 +420,33 @@ class TestStreams:
                 assert [str(found.id) for found in caught.value.candidates] == [own["id"]]
         assert methods(server) == ["POST", "GET"]
 
+    async def test_streams_that_broke_at_once_have_one_candidate_each(
+        self, colour: Colour, serve: Serve
+    ) -> None:
+        tasks = [task(), task()]
+        server = serve(api(lambda e: e.stream([CHUNK]), listing(*tasks)))
+        client = colour.client(base_url=server.url)
+
+        async def read() -> list[str]:
+            async with client.text_generator.stream(**HELLO) as stream:
+                await asyncio.sleep(0.3)
+                with pytest.raises(StreamInterruptedError) as caught:
+                    await stream.until_done()
+            return [str(found.id) for found in caught.value.candidates]
+
+        told = await asyncio.gather(read(), read())
+        assert sorted(told) == sorted([own["id"]] for own in tasks)
+
+    async def test_an_interrupted_stream_says_why_the_list_told_nothing(
+        self, colour: Colour, serve: Serve
+    ) -> None:
+        server = serve(api(lambda e: e.stream([CHUNK]), lambda e: e.answer(status="502 Bad")))
+        async with colour.client(base_url=server.url).text_generator.stream(**HELLO) as stream:
+            with pytest.raises(StreamInterruptedError) as caught:
+                await stream.until_done()
+        assert isinstance(caught.value.list_error, InternalServerError)
+        assert caught.value.candidates == []
+
     async def test_a_stream_in_an_only_connection_is_closed_before_the_list_is_asked(
         self, colour: Colour, serve: Serve
     ) -> None:
@@ -417,7 +475,7 @@ class TestStreams:
         async with colour.client(base_url=server.url).text_generator.stream(**HELLO) as stream:
             with pytest.raises(Exception, match="no JSON") as caught:
                 await stream.until_done()
-        assert caught.value.candidates == ()  # type: ignore[attr-defined]  # a StreamError's
+        assert caught.value.candidates == []  # type: ignore[attr-defined]  # a StreamError's
         assert methods(server) == ["POST"]
 
     @pytest.mark.parametrize("known", ["its receipt", "its end alone"])

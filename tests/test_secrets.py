@@ -252,6 +252,7 @@ class TestLog:
         with caplog.at_level(logging.DEBUG, "creatify"), pytest.raises(Exception, match="400"):
             await client.text_generator.create(**HELLO)
         lines = [record.getMessage() for record in caplog.records if record.name == "creatify"]
+        assert lines.pop(1) == "POST /base/sse/text_generator/ is sent again in 0.00 s"
         first = "POST /base/sse/text_generator/: 503 after 0.### s (attempt 1, request id None)"
         second = "POST /base/sse/text_generator/: 400 after 0.### s (attempt 2, request id abc-1)"
         assert [_without_digits(line) for line in lines] == [first, second]

@@ -544,7 +544,7 @@ async def test_an_event_that_is_no_json_is_an_error_that_shows_it(
             await stream.until_done()
     assert type(caught.value) is StreamError
     assert str(caught.value).startswith(
-        f"an event is no JSON: {sent[:500]} (after 1 chunks); it may have been".replace("  ", " ")
+        f"an event is no JSON: {sent[:500]} (after 1 chunk); it may have been".replace("  ", " ")
     )
     assert (caught.value.partial_text, caught.value.chunks_received) == ("a", 1)
 

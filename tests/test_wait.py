@@ -207,7 +207,7 @@ def test_refused_credentials_end_a_wait_and_the_error_says_how_to_go_on(
     world = World(lambda now, _: status if now > 3 else task())
     with pytest.raises(error) as caught:
         world.run()
-    assert f"wait('{ID}')" in caught.value.__notes__[0]
+    assert f"wait('{ID}')" in str(caught.value)
 
 
 @pytest.mark.anyio

@@ -48,6 +48,7 @@ ID_HEADER: Final = "X-API-ID"
 KEY_HEADER: Final = "X-API-KEY"
 _UNAUTHORIZED: Final = 401
 _ID: Final = "x-request-id"
+_FREE: Final = "nothing is charged for it: try again"
 _LEAST_TIMEOUT: Final = 0.001  # seconds; the system refuses a timeout that has passed
 _USER_AGENT: Final = (
     f"creatify-client/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
@@ -89,6 +90,7 @@ def attempts(
         delay = retry_delay(request.method, met, retries, chance)
         if delay is None or clock() + delay >= deadline.at:
             break
+        LOGGER.info("%s %s is sent again in %.2f s", request.method, request.url.path, delay)
         yield Sleep(delay)
         if clock() >= deadline.at:  # a sleep may take longer than it was told to
             break
@@ -369,20 +371,15 @@ def _log(
 def _connection_error(error: httpx.RequestError) -> APIConnectionError:
     kind = APITimeoutError if isinstance(error, httpx.TimeoutException) else APIConnectionError
     sent = not isinstance(error, _NOT_SENT)
-    what = (
-        "could not be reached"
-        if not sent
-        else "gave no answer in time"
-        if kind is APITimeoutError
-        else "broke the connection"
-    )
-    outcome = (
-        "the request was not sent and nothing was charged: check base_url and the network"
-        if not sent
-        else f"the request was sent{MAY_BE_CHARGED}"
-        if error.request.method == "POST"
-        else "nothing is charged for it: try again"
-    )
+    if not sent:
+        full = isinstance(error, httpx.PoolTimeout)
+        advice = "all connections are in use" if full else "check base_url and the network"
+        what = "could not be reached"
+        outcome = f"the request was not sent and nothing was charged: {advice}"
+    else:
+        what = "gave no answer in time" if kind is APITimeoutError else "broke the connection"
+        is_paid = error.request.method == "POST"
+        outcome = f"the request was sent{MAY_BE_CHARGED}" if is_paid else _FREE
     where = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
     return kind(f"{where} {what}: {_detail(error)}; {outcome}", request_sent=sent)
 

@@ -16,7 +16,7 @@
     │   ├── RateLimitError              429, .retry_after
     │   └── InternalServerError         500 and above
     ├── OutcomeUnknownError         a paid call that may have been made: .request, .started_at,
-    │                               .candidates
+    │                               .candidates, .list_error
     ├── ResponseDecodeError         .payload is the whole body as received, .path where it differs
     ├── StreamError                 .partial_text, .chunks_received, .candidates
     │   ├── StreamInterruptedError  the connection ended before the generation did
@@ -102,12 +102,13 @@ class APIStatusError(CreatifyError):
         headers: Mapping[str, str],
         advice: str = "",
     ) -> None:
-        super().__init__(f"the API answered {status_code}: {message.rstrip('.')}{advice}")
+        self.request_id = headers.get("x-request-id")
+        known = f" (request id {self.request_id})" if self.request_id else ""
+        super().__init__(f"the API answered {status_code}: {message.rstrip('.')}{known}{advice}")
         self.message = message
         self.status_code = status_code
         self.body = body
         self.headers = headers
-        self.request_id = headers.get("x-request-id")
 
 
 class BadRequestError(APIStatusError):
@@ -155,7 +156,8 @@ class OutcomeUnknownError(CreatifyError):
     """A paid request was sent and its answer was lost: it may have been charged.
 
     It is not sent again. `request` (TextGenRequest), `started_at` (datetime, UTC), `candidates`
-    (the tasks of the list that it may have created, oldest first; nobody else was given them).
+    (list of TextGenResponse: the tasks of the list that it may have created, oldest first; nobody
+    else was given them), `list_error` (CreatifyError or None: why the list could not be asked).
     """
 
     def __init__(
@@ -165,11 +167,13 @@ class OutcomeUnknownError(CreatifyError):
         request: TextGenRequest,
         started_at: datetime,
         candidates: Sequence[TextGenResponse] = (),
+        list_error: CreatifyError | None = None,
     ) -> None:
         super().__init__(message)
         self.request = request
         self.started_at = started_at
         self.candidates = candidates
+        self.list_error = list_error
 
 
 class ResponseDecodeError(CreatifyError):
@@ -192,14 +196,17 @@ class StreamError(CreatifyError):
 
     `partial_text` (str): the text that came. `chunks_received` (int): the events that came.
     `candidates` (list of TextGenResponse): the tasks of the list that may be this generation's; the
-    only one can be waited for, and has the whole text.
+    only one can be waited for, and has the whole text. `list_error` (CreatifyError or None): why
+    the list could not be asked for them.
     """
 
     candidates: Sequence[TextGenResponse] = ()
+    list_error: CreatifyError | None = None
 
     def __init__(self, message: str, *, partial_text: str, chunks_received: int) -> None:
         super().__init__(
-            f"{message} (after {chunks_received} chunks){MAY_BE_CHARGED}: what came is in"
+            f"{message} (after {chunks_received} chunk{'' if chunks_received == 1 else 's'})"
+            f"{MAY_BE_CHARGED}: what came is in"
             " .partial_text, tasks that may be its own in .candidates"
         )
         self.partial_text = partial_text

@@ -9,7 +9,7 @@ identical calls beside it apart.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -46,9 +46,25 @@ DELAYS: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
 _ANSWERS: Final = 5  # of the list; a task may appear in it late
 _SHORTEST, _LONGEST = 2.0, 30.0  # seconds that the search may take: as long again as the call
 _LONGEST_ASK: Final = 10.0  # seconds for one answer of the list
+_FINAL: Final = (AuthenticationError, PermissionDeniedError, ConfigurationError)
+_SHOWN: Final = 3  # ids in a message
+_UNDER_WAY: Final = "a paid request was under way: the list tells whether it arrived"
 _TICK: Final = 0.05  # seconds between two looks at identical calls that are under way
 _SKEW: Final = timedelta(seconds=1)  # between the clocks of a server's Date and of its database
 _SKEW_OF_CLIENT: Final = timedelta(seconds=60)  # of this machine's clock, if there is no Date
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What the list told of a lost call.
+
+    `task` is its own, if there is just one that it can be; `candidates` are all that it can be;
+    `error` is why the list told nothing.
+    """
+
+    task: TextGenResponse | None = None
+    candidates: list[TextGenResponse] = field(default_factory=list)
+    error: CreatifyError | None = None
 
 
 def paid(
@@ -68,18 +84,19 @@ def paid(
             if not is_unknown(error):
                 raise
             entry.is_lost = True
-            found, candidates = yield from find(entry, ledger, operation.call.timeout, clock)
-            if found is None:
-                raise outcome_unknown(entry, candidates, error, clock) from error
+            search = yield from find(entry, ledger, operation.call.timeout, clock)
+            if search.task is None:
+                raise outcome_unknown(entry, search, error, clock) from error
             LOGGER.warning(
                 "an answer was lost (%s), and its task %s found in the list: it was paid for once",
                 type(error).__name__,
-                found.id,
+                search.task.id,
             )
-            return found, True
+            return search.task, True
         except BaseException as error:
             if not isinstance(error, Exception):  # it was interrupted or cancelled
-                error.add_note("a paid request was under way: the list tells whether it arrived")
+                LOGGER.warning(_UNDER_WAY)
+                error.add_note(_UNDER_WAY)
             raise
         entry.end(task.id)
         return task, False
@@ -90,34 +107,35 @@ def find(
     ledger: Ledger,
     patience: float,
     clock: Callable[[], float] = time.monotonic,
-) -> Steps[tuple[TextGenResponse | None, list[TextGenResponse]]]:
-    """The task of a lost call, if there is just one that it can be, and all that it can be.
+) -> Steps[Search]:
+    """Ask the list for the task of a lost call.
 
-    It takes as many seconds as `patience`, and at least 2 and at most 30. What the list's answers
-    meet is no error here.
+    It takes as many seconds as `patience`, and at least 2 and at most 30.
     """
     until = clock() + min(max(patience, _SHORTEST), _LONGEST)
-    answers = 0
+    search, answers = Search(), 0
     for delay in DELAYS:
         if clock() + delay >= until or answers == _ANSWERS:
             break
         yield Sleep(delay)
         try:
             candidates = yield from _ask(entry, until, clock)
-        except (AuthenticationError, PermissionDeniedError, ConfigurationError):
-            break
-        except CreatifyError:
+        except CreatifyError as error:
+            search = replace(search, error=error)
+            if isinstance(error, _FINAL):
+                break
             continue
         answers += 1
         rivals = ledger.rivals(entry)
         while not all(map(ledger.is_settled, rivals)):
             if clock() >= until:
-                return None, candidates
+                return Search(candidates=candidates)
             yield Sleep(_TICK)
-        found, free = ledger.claim(entry, candidates)
+        task, free = ledger.claim(entry, candidates)
         if free:
-            return found, free
-    return None, []
+            return Search(task, free if task is None else [task])
+        search = Search()
+    return search
 
 
 def is_unknown(error: CreatifyError) -> bool:
@@ -131,20 +149,31 @@ def is_unknown(error: CreatifyError) -> bool:
 
 def outcome_unknown(
     entry: Entry,
-    candidates: list[TextGenResponse],
+    search: Search,
     error: CreatifyError,
     clock: Callable[[], float] = time.monotonic,
 ) -> OutcomeUnknownError:
     """The error for a lost call that can't be answered from the list."""
     began = datetime.now(UTC) - timedelta(seconds=clock() - entry.started)
-    found = f"{len(candidates) or 'no'} task{'' if len(candidates) == 1 else 's'}"
     return OutcomeUnknownError(
-        f"{str(error).replace(MAY_BE_CHARGED, '')}{MAY_BE_CHARGED} and was not sent again: the list"
-        f" has {found} that may be its own (.candidates)",
+        f"{str(error).replace(MAY_BE_CHARGED, '')}{MAY_BE_CHARGED} and was not sent again:"
+        f" {_told(search)}",
         request=entry.request,
         started_at=began,
-        candidates=candidates,
+        candidates=search.candidates,
+        list_error=search.error,
     )
+
+
+def _told(search: Search) -> str:
+    if search.error is not None:
+        return f"the list, which would tell, could not be asked ({search.error})"
+    count = len(search.candidates)
+    if not count:
+        return "the list has no tasks that may be its own"
+    ids = [str(task.id) for task in search.candidates[:_SHOWN]] + ["..."] * (count > _SHOWN)
+    tasks = "1 task" if count == 1 else f"{count} tasks"
+    return f"the list has {tasks} that may be its own (.candidates): {', '.join(ids)}"
 
 
 def _ask(entry: Entry, until: float, clock: Callable[[], float]) -> Steps[list[TextGenResponse]]:

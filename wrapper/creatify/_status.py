@@ -48,9 +48,11 @@ _ADVICE: Final = {
     402: "buy credits",
     403: "the credentials are good and don't allow this",
     404: "check the id and base_url",
+    408: "try again later",
     413: "the request is too large, send less",
     422: "mend the request",
     429: "slow down and try again later",
+    499: "try again later",
 }
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _TIME_OF_DAY: Final = re.compile(r"[0-9]{2}:[0-9]{2}:[0-9]{2}")

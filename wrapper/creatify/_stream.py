@@ -16,7 +16,7 @@ from creatify._errors import (
     StreamError,
 )
 from creatify._flow import Send, run, run_async
-from creatify._reconcile import find, is_unknown, outcome_unknown
+from creatify._reconcile import Search, find, is_unknown, outcome_unknown
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         Generator,
         Iterator,
         Mapping,
-        Sequence,
     )
     from types import TracebackType
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
         FunctionCallPart,
         GeminiUsageMetadata,
         TextGenRequest,
-        TextGenResponse,
         TextGenStreamChunk,
         TextGenStreamReceipt,
     )
@@ -61,7 +59,7 @@ class _Stream(Generic[AnyConnection]):
         self._entry: Entry | None = None
         self._opened: list[httpx.Response] = []
         self._iterators: list[object] = []  # over its bytes
-        self._candidates: Sequence[TextGenResponse] = ()
+        self._search = Search()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._so_far.chunks} chunks so far>"
@@ -117,8 +115,8 @@ class _Stream(Generic[AnyConnection]):
             if not is_unknown(error):
                 raise
             entry.is_lost = True
-            _, candidates = yield from find(entry, ledger, self._call.timeout)
-            raise outcome_unknown(entry, candidates, error) from error
+            search = yield from find(entry, ledger, self._call.timeout)
+            raise outcome_unknown(entry, search, error) from error
         finally:
             if not self._opened:
                 entry.end()
@@ -128,8 +126,8 @@ class _Stream(Generic[AnyConnection]):
         entry, ledger = self._entered, self._connection.ledger
         if not ledger.is_settled(entry) and self._given_id() is None:
             entry.is_lost = True
-            _, self._candidates = yield from find(entry, ledger, 0.0)
-        error.candidates = self._candidates
+            self._search = yield from find(entry, ledger, 0.0)
+        error.candidates, error.list_error = self._search.candidates, self._search.error
 
     @property
     def _response(self) -> httpx.Response:

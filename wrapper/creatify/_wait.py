@@ -155,9 +155,13 @@ class _Waiting:
                     self._failed(error)
                 else:
                     self._saw(seen)
+        except WaitTimeoutError:
+            raise
+        except CreatifyError as error:
+            error.args = (f"{error}; {self._advice()}",)
+            raise
         except BaseException as error:
-            if not isinstance(error, WaitTimeoutError):
-                error.add_note(self._advice())
+            error.add_note(self._advice())
             raise
         return self._outcome()
 
@@ -226,7 +230,8 @@ class _Waiting:
         if task.status == TextGenResponseStatusEnum.FAILED:
             reason = task.failed_reason or None
             raise TaskFailedError(
-                f"the generation {task.id} failed: {reason or 'no reason given'}",
+                f"the generation {task.id} failed: {reason or 'no reason given'};"
+                " what it cost is in .task.credits_used",
                 task=task,
                 reason=reason,
             )

@@ -106,6 +106,11 @@ class Emulator(Backend):
         """
         self._faults.script(faults, operation)
 
+    @property
+    def unmet(self) -> list[Fault | None]:
+        """What of the scripted faults no request has met yet: empty if all came to pass."""
+        return self._faults.unmet()
+
     def __enter__(self) -> Self:
         if self._server is not None:
             raise RuntimeError("The emulator is running already.")

@@ -74,6 +74,11 @@ class FaultLayer:
         with self._lock:
             self._script += [(fault, operation) for fault in faults]
 
+    def unmet(self) -> list[Fault | None]:
+        """What is left of the script."""
+        with self._lock:
+            return [fault for fault, _ in self._script]
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_request = scope["type"] == "http"
         operation = self._spec.operation_at(scope["method"], scope["path"]) if is_request else None

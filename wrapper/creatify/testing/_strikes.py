@@ -26,6 +26,17 @@ async def answer(exchange: Exchange, *, head: Head, body: bytes, acted: bool) ->
     await exchange.answer(head, body)
 
 
+async def delay(exchange: Exchange, *, seconds: float, acted: bool) -> None:
+    """The answer, late."""
+    head = await exchange.head() if acted else None
+    if await exchange.left(within=seconds):
+        return
+    await exchange.start(head or await exchange.head())
+    async for piece in exchange.pieces():
+        await exchange.write(piece)
+    await exchange.finish()
+
+
 async def content_type(exchange: Exchange, *, value: str | None) -> None:
     """The answer under another content type."""
     await exchange.start((await exchange.head()).having("content-type", value))

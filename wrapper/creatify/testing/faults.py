@@ -65,6 +65,15 @@ def silence(*, acted: bool = False) -> Fault:
     return _fault("silence", _strikes.cut, how="silence", acted=_flag("acted", acted))
 
 
+def delay(seconds: float, *, acted: bool = False) -> Fault:
+    """The API's own answer, that many seconds late; the API acts before the delay, or after it.
+
+    It acts not at all if the client leaves before.
+    """
+    acted = _flag("acted", acted)
+    return _fault("delay", _strikes.delay, seconds=_number("seconds", seconds), acted=acted)
+
+
 def status(code: int, *, retry_after: float | str | None = None, acted: bool = False) -> Fault:
     """Another status (200 to 599), with the body ``{"error": ...}``.
 
