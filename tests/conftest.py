@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-from colours import Colour, colour_named
+from colours import KEYS, Colour, colour_named
 from rawserver import RawServer
 
 from creatify._ledger import _ledgers
@@ -65,7 +65,7 @@ async def colour(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIte
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     """A local API whose tasks are done at once."""
-    with Emulator(pending=0.01, running=0.01) as running:
+    with Emulator(pending=0.01, running=0.01, **KEYS) as running:
         yield running
 
 

@@ -91,7 +91,7 @@ class Row:
 
     @property
     def failing(self) -> int:
-        """How many requests fail; what comes after them doesn't."""
+        """How many requests fail; what comes after doesn't."""
         return self.sent - (not self.gives and self.sent > 1)
 
 
@@ -173,8 +173,8 @@ def wait(code: int, seconds: int) -> tuple[Case, ...]:
     return answers(code, retry_after=seconds) + before(**by_date)
 
 
-def redirects() -> tuple[Case, ...]:
-    ways = [(code, to) for code in (301, 302, 303, 307, 308) for to in ("here", "elsewhere")]
+def redirects(*codes: int) -> tuple[Case, ...]:
+    ways = [(code, to) for code in codes for to in ("here", "elsewhere")]
     return before(**{f"{code}-{to}": staged("redirect", code, to) for code, to in ways})
 
 
@@ -182,10 +182,10 @@ UNKNOWN = {
     str(code): (status(code), status(code, acted=True)) for code in (500, 502, 503, 504, 520)
 }
 OF_PROXIES = {str(code): (status(code), status(code, acted=True)) for code in (408, 499)}
+FOUND = (Case("303-acted", status(303, acted=True), acted=True),)
 UNFINISHED = merge({"creatify": None, "candidates": {"finishReason": None}})
 OWN = {PAID: "the task, the text", (STREAM,): "the text"}
-SMALL: Final = {"max_response_size": 10_000}
-BROKEN = "StreamInterruptedError"
+SMALL, BROKEN = {"max_response_size": 10_000}, "StreamInterruptedError"
 CONNECTION, TIMEOUT, DECODE = "APIConnectionError", "APITimeoutError", "ResponseDecodeError"
 SERVER, LIMITED, STATUS = "InternalServerError", "RateLimitError", "APIStatusError"
 BUSY = {"busy": status(429, retry_after=0), "unavailable": status(503, retry_after=0)}
@@ -199,7 +199,8 @@ ROWS: Final = (
     unsent("TLS fails: untrusted, or no TLS", CONNECTION, "ConnectError", "untrusted", "plain"),
     unsent("no free connection in your pool", TIMEOUT, "PoolTimeout", "full_pool", options=LATE),
     # Refused
-    refused("301, 302, 303, 307, 308, to the same origin or another", STATUS, redirects()),
+    refused("301, 307, 308, to the same origin or another", STATUS, redirects(301, 307, 308)),
+    Row((RETRIEVE,), "302, 303, to the same origin or another", STATUS, redirects(302, 303), "no"),
     rejected(400, "BadRequestError"),
     rejected(401, "AuthenticationError", ", and again with other credentials"),
     rejected(402, "InsufficientCreditsError"),
@@ -244,6 +245,7 @@ ROWS: Final = (
         both(**UNKNOWN, html=(html(), html(acted=True))),
     ),
     lost("408 or 499, as proxies say them", STATUS, both(**OF_PROXIES)),
+    lost("302, 303, to the same origin or another", STATUS, redirects(302, 303) + FOUND),
     lost(
         "an answer that stalls or drips until the time is over",
         TIMEOUT,

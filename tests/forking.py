@@ -14,10 +14,9 @@ import warnings
 from typing import Any
 
 import httpx
+from colours import KEYS
 
 from creatify import AsyncCreatify, ConfigurationError, Creatify, user
-
-KEYS: dict[str, Any] = {"api_id": "id", "api_key": "key"}
 
 
 def ask(client: Creatify, text: str) -> None:

@@ -133,7 +133,7 @@ def test_10000_lossy_creates_of_50_threads_get_a_task_each_and_pay_once(lossy: L
                 lossy.tell("clear")
         pool: Any = client._connection._client()._transport
         assert all(connection.is_idle() for connection in pool._pool.connections)
-        assert len(client._connection.ledger._open) == 0
+        assert client._connection.ledger._entries() == []
     books.balance(lossy)
 
 
@@ -162,7 +162,7 @@ def test_10000_lossy_creates_of_500_coroutines_get_a_task_each_and_pay_once(loss
                 lossy.tell("clear")
             pool: Any = client._connection._client()._transport
             assert all(connection.is_idle() for connection in pool._pool.connections)
-            assert len(client._connection.ledger._open) == 0
+            assert client._connection.ledger._entries() == []
 
     asyncio.run(main())
     books.balance(lossy)

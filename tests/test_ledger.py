@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import gc
+import json
+import math
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,12 +18,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creatify import APIConnectionError, CreatifyError, OutcomeUnknownError, user
+from creatify import (
+    APIConnectionError,
+    AsyncCreatify,
+    Creatify,
+    CreatifyError,
+    OutcomeUnknownError,
+    user,
+)
 from creatify._flow import Send
 from creatify._generation import create
-from creatify._ledger import KEPT, Entry, Ledger, ledger_of, shared_fields
+from creatify._ledger import Entry, Ledger, ledger_of, shared_fields
 from creatify._options import Options
 from creatify_api.models import TextGenConfig, TextGenRequest, TextGenResponse
+
+NOW = math.inf
 
 if TYPE_CHECKING:
     from creatify._operations import Call, Steps
@@ -47,8 +58,12 @@ def made(request: TextGenRequest) -> TextGenResponse:
     return TextGenResponse.from_dict(task_of(request))
 
 
+def begun(ledger: Ledger, request: TextGenRequest) -> Entry:
+    return ledger.begin(request, json.dumps(request.to_dict()).encode())
+
+
 def lost(ledger: Ledger, request: TextGenRequest) -> Entry:
-    entry = ledger.begin(request)
+    entry = begun(ledger, request)
     entry.is_lost = True
     return entry
 
@@ -56,81 +71,126 @@ def lost(ledger: Ledger, request: TextGenRequest) -> Entry:
 def test_a_lost_call_gets_the_only_candidate() -> None:
     ledger = Ledger()
     entry, task = lost(ledger, asking()), made(asking())
-    assert ledger.claim(entry, [task]) == (task, [task])
+    assert ledger.claim(entry, [task], NOW) == (task, [task])
 
 
 def test_a_task_that_was_given_is_no_candidate() -> None:
     ledger = Ledger()
     entry, task, other = lost(ledger, asking()), made(asking()), made(asking())
-    ledger.begin(asking()).end(other.id)
-    assert ledger.claim(entry, [other, task]) == (task, [task])
+    begun(ledger, asking()).end(other.id)
+    assert ledger.claim(entry, [other, task], NOW) == (task, [task])
     entry.end()
-    assert ledger.claim(lost(ledger, asking()), [other, task]) == (None, [])
+    assert ledger.claim(lost(ledger, asking()), [other, task], NOW) == (None, [])
 
 
 def test_identical_calls_that_were_lost_share_the_candidates_one_each() -> None:
     ledger = Ledger()
     first, second, stranger = (lost(ledger, asking(text)) for text in ("Hello", "Hello", "Bye"))
     tasks = [made(asking()), made(asking())]
-    assert ledger.claim(second, tasks)[0] == tasks[0]
-    assert ledger.claim(first, tasks)[0] == tasks[1]
-    assert ledger.claim(stranger, []) == (None, [])
+    assert ledger.claim(second, tasks, NOW)[0] == tasks[0]
+    assert ledger.claim(first, tasks, NOW)[0] == tasks[1]
+    assert ledger.claim(stranger, [], NOW) == (None, [])
 
 
 def test_of_more_candidates_than_lost_calls_none_is_given() -> None:
     ledger = Ledger()
     entry, tasks = lost(ledger, asking()), [made(asking()), made(asking())]
-    _under_way, _other = ledger.begin(asking()), lost(ledger, asking("Bye"))
-    assert ledger.claim(entry, tasks) == (None, tasks)
+    _under_way, _other = begun(ledger, asking()), lost(ledger, asking("Bye"))
+    assert ledger.claim(entry, tasks, NOW) == (None, tasks)
 
 
 def test_a_call_that_got_its_task_has_no_share_in_the_others() -> None:
     ledger = Ledger()
     first, tasks = lost(ledger, asking()), [made(asking()) for _ in range(3)]
-    assert ledger.claim(first, tasks[:1])[0] == tasks[0]
-    assert ledger.claim(lost(ledger, asking()), tasks) == (None, tasks[1:])
+    assert ledger.claim(first, tasks[:1], NOW)[0] == tasks[0]
+    assert ledger.claim(lost(ledger, asking()), tasks, NOW) == (None, tasks[1:])
 
 
 def test_rivals_are_the_other_identical_calls_that_are_under_way() -> None:
     ledger = Ledger()
-    own, rival, gone = ledger.begin(asking()), ledger.begin(asking()), ledger.begin(asking())
-    _another, _lost = ledger.begin(asking("Bye")), lost(ledger, asking())
+    own, rival, gone = begun(ledger, asking()), begun(ledger, asking()), begun(ledger, asking())
+    _another, _lost = begun(ledger, asking("Bye")), lost(ledger, asking())
     gone.end()
     assert ledger.rivals(own) == [rival]
-    assert not ledger.is_settled(rival)
+    settled = [rival.is_settled]
     rival.is_lost = True
-    assert ledger.is_settled(rival)
-    assert ledger.is_settled(gone)
+    settled.append(rival.is_settled)
+    assert settled == [False, True]
+    assert gone.is_settled
 
 
 def test_a_call_that_nobody_holds_any_more_is_over() -> None:
     ledger = Ledger()
-    own, dropped = ledger.begin(asking()), ledger.begin(asking())
+    own, dropped = begun(ledger, asking()), begun(ledger, asking())
     assert ledger.rivals(own) == [dropped]
     del dropped
     gc.collect()
     assert ledger.rivals(own) == []
 
 
-def test_given_tasks_are_kept_as_long_as_an_open_call_may_need_them_and_no_longer() -> None:
-    now = [1000.0]
-    ledger = Ledger(clock=lambda: now[0])
-    task = made(asking())
-    ledger.begin(asking()).end(task.id)
-    now[0] += KEPT
-    old = lost(ledger, asking())
-    now[0] += 10 * KEPT
-    ledger.begin(asking()).end()
-    assert ledger.claim(old, [task]) == (None, [])
-    old.end()
-    ledger.begin(asking()).end(uuid4())
-    assert len(ledger._given) == len(ledger._given_at) == 1
-    assert task.id not in ledger._given
+def test_the_last_tasks_that_were_given_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("creatify._ledger.REMEMBERED", 2)
+    ledger, tasks = Ledger(), [made(asking()) for _ in range(4)]
+    for task in tasks:
+        begun(ledger, asking()).end(task.id)
+    entry = lost(ledger, asking())
+    assert ledger.claim(entry, tasks[2:], NOW) == (None, [])
+    assert ledger.free(tasks) == tasks[:2]
+    assert len(ledger._given) == len(ledger._order) == 2
 
 
-def test_there_is_one_ledger_for_an_api_whatever_the_client() -> None:
-    assert ledger_of("https://a") is ledger_of("https://a")
-    assert ledger_of("https://a") is not ledger_of("https://b")
+def test_a_call_that_began_after_the_list_was_asked_has_no_share_in_it() -> None:
+    ledger, tasks = Ledger(), [made(asking()), made(asking())]
+    early = lost(ledger, asking())
+    late = lost(ledger, asking())
+    assert ledger.claim(early, tasks, (early.started + late.started) / 2) == (None, tasks)
+    assert ledger.claim(early, tasks, late.started)[0] == tasks[0]
+
+
+def test_the_garbage_collector_may_end_a_call_within_the_ledgers_own_lock() -> None:
+    """It runs at any allocation; a dropped stream ends its call then."""
+    ledger = Ledger()
+    entry = begun(ledger, asking())
+    done = threading.Event()
+
+    def end() -> None:
+        with ledger._lock:
+            entry.end(made(asking()).id)
+        done.set()
+
+    threading.Thread(target=end, daemon=True).start()
+    assert done.wait(5)
+
+
+def test_what_was_sent_is_what_its_task_is_known_by() -> None:
+    """And not what the caller made of the request meanwhile."""
+    ledger, request = Ledger(), asking()
+    entry = begun(ledger, request)
+    request.messages.append(user("More"))
+    assert entry.asked == shared_fields(task_of(asking()))
+
+
+def test_there_is_one_ledger_for_an_account_of_an_api() -> None:
+    assert ledger_of("https://a", 1) is ledger_of("https://a", 1)
+    assert ledger_of("https://a", 1) is not ledger_of("https://b", 1)
+    assert ledger_of("https://a", 1) is not ledger_of("https://a", 2)
+
+
+def test_an_account_is_known_by_its_api_id_or_by_the_callable_that_gives_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def credentials() -> tuple[str, str]:
+        return "id", "key"
+
+    monkeypatch.setenv("CREATIFY_API_ID", "id")
+    monkeypatch.setenv("CREATIFY_API_KEY", "another key")
+    same: list[Any] = [Creatify(api_id="id", api_key="key"), AsyncCreatify(), Creatify()]
+    other: list[Any] = [Creatify(api_id="other", api_key="key"), Creatify(credentials=credentials)]
+    ledgers = [client._connection.ledger for client in [*same, *other]]
+    assert len({id(ledger) for ledger in ledgers[:3]}) == 1
+    assert len({id(ledger) for ledger in ledgers}) == 3
+    again = Creatify(credentials=credentials)._connection.ledger
+    assert again is ledgers[-1]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +235,7 @@ def test_threads_that_claim_at_once_get_different_tasks() -> None:
 
     def claim(entry: Entry) -> None:
         barrier.wait()
-        got.append(ledger.claim(entry, tasks)[0])
+        got.append(ledger.claim(entry, tasks, NOW)[0])
 
     threads = [threading.Thread(target=claim, args=(entry,)) for entry in entries]
     for thread in threads:
@@ -274,4 +334,4 @@ def test_however_identical_calls_interleave_no_task_is_given_twice_and_none_is_l
     assert set(given_ids) == {UUID(task["id"]) for task in world.tasks}
     unknown = [c.result for c in callers if isinstance(c.result, OutcomeUnknownError)]
     assert len(unknown) == outcomes.count("lost before")
-    assert not ledger._open
+    assert ledger._entries() == []

@@ -20,9 +20,11 @@ from uuid import uuid4
 import httpcore
 import httpx
 import pytest
-from rawserver import each
+from colours import KEYS
+from rawserver import each, posted
 
 from creatify import (
+    APIConnectionError,
     APIStatusError,
     APITimeoutError,
     AsyncCreatify,
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
 
 HELLO: dict[str, Any] = {"model_name": "m", "messages": [user("Hello")]}
 CHUNK = b'data: {"candidates": [{"content": {"parts": [{"text": "Hi"}]}}]}\n\n'
-KEYS: dict[str, Any] = {"api_id": "canary-id", "api_key": "canary-key"}
 
 
 def task(text: str = "Hello") -> bytes:
@@ -201,8 +202,12 @@ class TestSize:
             await colour.client(base_url=server.url).text_generator.create(**HELLO)
         assert caught.value.body == body
 
-    async def test_an_encoding_of_identity_is_none(self, colour: Colour, serve: Serve) -> None:
-        server = serve(lambda e: e.answer(b"[]", headers="Content-Encoding: identity\r\n"))
+    @pytest.mark.parametrize("encoding", ["identity", "none", "utf-8", "Identity, aws-chunked", ""])
+    async def test_an_encoding_that_compresses_nothing_is_none(
+        self, colour: Colour, serve: Serve, encoding: str
+    ) -> None:
+        headers = f"Content-Encoding: {encoding}\r\n"
+        server = serve(lambda e: e.answer(b"[]", headers=headers))
         assert await colour.client(base_url=server.url).text_generator.list() == []
 
     @pytest.mark.parametrize("chunked", [False, True])
@@ -335,6 +340,30 @@ class TestLeavingNothing:
         assert await client.text_generator.list() == []
         assert dropped.is_closed
         assert not client._connection._dropped
+        client._connection.drop(httpx.Response(200, stream=Chunks()), [], -1)
+        assert not client._connection._dropped  # it is another process's
+
+    async def test_close_closes_dropped_streams_of_a_given_client(
+        self, colour: Colour, serve: Serve
+    ) -> None:
+        def script(exchange: Exchange) -> None:
+            exchange.begin_stream()
+            exchange.piece(CHUNK)
+            exchange.peer_closed(within=5)
+
+        server = serve(script)
+        kind: Any = httpx.Client if colour.is_sync else httpx.AsyncClient
+        given = kind(limits=httpx.Limits(max_connections=1))
+        client = colour.client(base_url=server.url, http_client=given)
+        await client.text_generator.stream(**HELLO).__aenter__()
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            gc.collect()
+            if client._connection._dropped:
+                break
+        await colour.close()
+        assert list(given._transport._pool.connections) == []
+        given.close() if colour.is_sync else await given.aclose()
 
     async def test_a_stream_that_was_left_is_closed_once(
         self, colour: Colour, serve: Serve
@@ -430,6 +459,55 @@ def test_what_can_not_be_shared_with_a_fork_says_so_or_is_made_anew(
         check=False,
     )
     assert (run.stdout, run.stderr, run.returncode) == ("", "", 0)
+
+
+@pytest.mark.anyio
+async def test_what_a_hook_or_a_transport_of_the_caller_raises_is_a_lost_answer(
+    colour: Colour, serve: Serve
+) -> None:
+    server = serve(posted(lambda e: e.answer(status="500 Oops")))
+
+    def refuse(response: httpx.Response) -> None:
+        if response.request.method == "POST":
+            response.raise_for_status()
+
+    async def refuse_too(response: httpx.Response) -> None:
+        refuse(response)
+
+    def explode(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json=[])
+        raise OSError("the tunnel fell in")
+
+    kind: Any = httpx.Client if colour.is_sync else httpx.AsyncClient
+    hooked = kind(event_hooks={"response": [refuse if colour.is_sync else refuse_too]})
+    mocked = kind(transport=httpx.MockTransport(explode))
+    causes = []
+    for given in (hooked, mocked):
+        client = colour.client(base_url=server.url, http_client=given)
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await client.text_generator.create(**HELLO)
+        assert isinstance(caught.value.__cause__, APIConnectionError)
+        causes.append(type(caught.value.__cause__.__cause__))
+        given.close() if colour.is_sync else await given.aclose()
+    # An httpx.HTTPStatusError holds the request, and with it the credentials.
+    assert causes == [type(None), OSError]
+
+
+@pytest.mark.anyio
+async def test_a_header_of_the_callers_own_that_is_no_http_means_not_sent(
+    colour: Colour, serve: Serve
+) -> None:
+    server = serve(echo)
+    kind: Any = httpx.Client if colour.is_sync else httpx.AsyncClient
+    given = kind(headers={"X-Own": "a-private-value\x00"})
+    client = colour.client(base_url=server.url, http_client=given)
+    with pytest.raises(APIConnectionError, match="the request was not sent") as caught:
+        await client.text_generator.create(**HELLO)
+    assert caught.value.request_sent is False
+    assert "a-private-value" not in str(caught.value)
+    assert server.exchanges == []
+    given.close() if colour.is_sync else await given.aclose()
 
 
 @pytest.mark.anyio

@@ -384,6 +384,69 @@ async def test_an_error_of_the_callers_own_carries_no_such_note(colour: Colour) 
     assert not hasattr(caught.value, "__notes__")
 
 
+async def test_credentials_that_fail_during_the_search_hide_nothing(
+    colour: Colour, serve: Serve
+) -> None:
+    asked: list[int] = []
+
+    def credentials() -> tuple[str, str]:
+        asked.append(1)
+        if len(asked) > 1:
+            raise LookupError("the vault is closed")
+        return "id", "key"
+
+    client = colour.client(
+        base_url=serve(reset).url, api_id=None, api_key=None, credentials=credentials
+    )
+    with pytest.raises(OutcomeUnknownError, match="LookupError: the vault is closed") as caught:
+        await client.text_generator.create(**HELLO)
+    assert isinstance(caught.value.__cause__, APIConnectionError)
+
+
+async def test_an_answer_with_another_calls_task_is_a_lost_answer(
+    colour: Colour, serve: Serve
+) -> None:
+    """As after a server that answered once too often."""
+    first, own = task(), task()
+    server = serve(api(lambda e: e.answer(json.dumps(first).encode()), listing(first, own)))
+    client = colour.client(base_url=server.url)
+    made = [await client.text_generator.create(**HELLO) for _ in range(2)]
+    assert [str(found.id) for found in made] == [first["id"], own["id"]]
+    assert methods(server) == ["POST", "POST", "GET"]
+
+
+@pytest.mark.parametrize("status", ["300 Choices", "302 Found", "303 See Other", "304 Unchanged"])
+async def test_a_redirect_that_may_follow_upon_what_was_done_leaves_the_outcome_open(
+    colour: Colour, serve: Serve, status: str
+) -> None:
+    own, headers = task(), "Location: /elsewhere\r\n"
+    server = serve(api(lambda e: e.answer(status=status, headers=headers), listing(own)))
+    found = await colour.client(base_url=server.url).text_generator.create(**HELLO)
+    assert str(found.id) == own["id"]
+
+
+@pytest.mark.patient
+async def test_an_interrupted_search_carries_a_note_that_a_request_was_under_way(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    from colours import colour_named  # noqa: PLC0415 - only async calls can be cancelled
+
+    server = serve(api(reset, listing()))
+    async with colour_named("async") as colour:
+        client = colour.client(base_url=server.url)
+        stream = client.text_generator.stream(**HELLO)
+        for call in (client.text_generator.create(**HELLO), stream.__aenter__()):
+            running = asyncio.create_task(call)
+            await asyncio.sleep(0.3)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await running
+            assert caught.value.__notes__ == [
+                "a paid request was under way: the list tells whether it arrived"
+            ]
+    assert caplog.text.count("a paid request was under way") == 2
+
+
 class TestStreams:
     async def test_a_stream_whose_beginning_is_lost_is_an_error_with_its_task(
         self, colour: Colour, serve: Serve

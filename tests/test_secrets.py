@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import logging
 import pickle
 import signal
@@ -181,7 +182,8 @@ async def test_no_failure_shows_a_credential(colour: Colour, serve: Serve) -> No
         exchange.peer_closed(within=5)
 
     def told_back(exchange: Exchange) -> None:
-        exchange.answer(b'{"error": "no"}', status="401 Unauthorized")
+        told = json.dumps({"error": f"{CANARY_ID} or {CANARY_KEY}: {exchange.head}"}).encode()
+        exchange.answer(told, status="401 Unauthorized")
 
     scripts = [
         lambda e: e.reset(),
@@ -194,12 +196,26 @@ async def test_no_failure_shows_a_credential(colour: Colour, serve: Serve) -> No
         told_back,
     ]
     client = colour.client(base_url=serve(each(*scripts)).url)
-    kinds = []
+    errors: list[Any] = []
     for _ in scripts:
         with pytest.raises(Exception, match=r"answer|connection") as caught:
             await client.text_generator.list(timeout=0.2)
-        kinds.append(caught.type)
-    assert kinds[-1] is AuthenticationError
+        errors.append(caught.value)
+    assert type(errors[-1]) is AuthenticationError
+    assert errors[-1].message.startswith("*** or ***: GET ")
+    assert not leaks(repr(errors[-1].body))
+
+
+@pytest.mark.anyio
+async def test_a_header_that_says_a_credential_back_does_not_show_it(
+    colour: Colour, serve: Serve
+) -> None:
+    headers = f"X-Echo: {CANARY_KEY}\r\n"
+    server = serve(lambda e: e.answer(status="401 Unauthorized", headers=headers))
+    logging.getLogger("httpcore").setLevel(logging.INFO)  # at DEBUG it logs an answer's headers
+    with pytest.raises(AuthenticationError) as caught:
+        await colour.client(base_url=server.url).text_generator.list()
+    assert caught.value.headers["x-echo"] == "***"
 
 
 def test_an_interrupt_while_the_request_is_written_keeps_no_frame_that_holds_it() -> None:
@@ -235,6 +251,31 @@ def test_the_tracebacks_of_what_the_caller_is_handling_stay(serve: Serve) -> Non
             assert mine.__traceback__ is not None
             assert cause is not None
             assert cause.__traceback__ is None
+
+
+@pytest.mark.anyio
+async def test_a_short_credential_is_not_cut_out_of_every_text(
+    colour: Colour, serve: Serve
+) -> None:
+    server = serve(lambda e: e.answer(b'{"error": "no"}', status="401 Unauthorized"))
+    client = colour.client(base_url=server.url, api_id="error", api_key="no")
+    with pytest.raises(AuthenticationError) as caught:
+        await client.text_generator.list()
+    assert caught.value.body == {"error": "no"}
+
+
+@pytest.mark.anyio
+async def test_what_a_terminal_would_obey_reaches_neither_texts_nor_the_log(
+    colour: Colour, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = "X-Request-Id: a\x1b[2Jb\r\n"
+    body = b'{"error": "no\\u001b[31m\\nway"}'
+    server = serve(lambda e: e.answer(body, status="400 Bad", headers=headers))
+    with pytest.raises(Exception, match=r"400: no \[31m way \(request id a \[2Jb\)") as caught:
+        await colour.client(base_url=server.url).text_generator.list()
+    assert "\x1b" not in str(caught.value)
+    told = [record.getMessage() for record in caplog.records if record.name == "creatify"]
+    assert told[0].endswith("request id a [2Jb)")
 
 
 @pytest.mark.anyio

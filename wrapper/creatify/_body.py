@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from creatify._config import ID_HEADER, KEY_HEADER
 from creatify._errors import ResponseDecodeError
 from creatify._pool import DEADLINE
 from creatify._status import encoding_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
+
+
+_LEAST_SECRET: Final = 8  # characters; a shorter value would be found in any text
 
 
 class Body:
@@ -67,6 +71,8 @@ class Body:
                 f"it is encoded as {encoding}, which was not asked for", payload=content, path="$"
             )
         headers.pop("content-encoding", None)  # an error's body stays as it came
+        if not self._response.is_success:
+            headers, content = self._masked(headers, content)
         return httpx.Response(
             self._response.status_code,
             headers=headers,
@@ -74,6 +80,15 @@ class Body:
             request=self._request,
             extensions=self._response.extensions,
         )
+
+    def _masked(self, headers: httpx.Headers, content: bytes) -> tuple[httpx.Headers, bytes]:
+        """Without the credentials, which a page about an error may say back."""
+        for name in (ID_HEADER, KEY_HEADER):
+            value = self._request.headers.get(name, "")
+            if len(value) >= _LEAST_SECRET:
+                content = content.replace(value.encode(), b"***")
+                headers = httpx.Headers({k: v.replace(value, "***") for k, v in headers.items()})
+        return headers, content
 
     def _is_whole(self) -> bool:
         body = b"".join(self._pieces)
@@ -90,21 +105,10 @@ def unread(response: httpx.Response) -> httpx.Response:
     return httpx.Response(
         response.status_code,
         headers=response.headers,
-        stream=_Replay(response.content),
+        stream=httpx.ByteStream(response.content),
         request=response.request,
         extensions=response.extensions,
     )
-
-
-class _Replay(httpx.SyncByteStream, httpx.AsyncByteStream):
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self._content
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._content
 
 
 class _FullError(Exception):

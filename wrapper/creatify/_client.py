@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 import httpx
 
 from creatify import _operations
-from creatify._config import Arguments, CredentialsCallable, Sources, resolve
+from creatify._config import KEY_HEADER, Arguments, CredentialsCallable, Sources, resolve
 from creatify._connection import (
     DEFAULT_HEADERS,
-    KEY_HEADER,
     AnyConnection,
     AsyncConnection,
     Connection,

@@ -31,6 +31,8 @@ from creatify._errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+ID_HEADER: Final = "X-API-ID"
+KEY_HEADER: Final = "X-API-KEY"
 DEFAULT_BASE_URL: Final = "https://api.creatify.ai"
 CredentialsCallable: TypeAlias = "Callable[[], tuple[str, str]]"
 """Asked before each request; gives the API id and the API key."""
@@ -62,16 +64,19 @@ class Credentials:
     It holds the values in closures, out of every dump.
     """
 
-    __slots__ = ("_ask", "_ask_again", "source")
+    __slots__ = ("_ask", "_ask_again", "account", "source")
 
     def __init__(
         self,
         ask: CredentialsCallable,
         *,
         source: str,
+        account: object,
         ask_again: CredentialsCallable | None = None,
     ) -> None:
         self._ask = ask
+        self.account: Final = hash(account)
+        """The same for all sources that give the same API id; a callable stands for its own."""
         self._ask_again = ask_again
         self.source: Final = source
         """Which source won; never a value."""
@@ -219,7 +224,8 @@ def _from_arguments(arguments: Arguments) -> Credentials | None:
             raise ConfigurationError(
                 "credentials is a callable that gives an API id and an API key"
             )
-        return Credentials(arguments.credentials, source="the argument credentials")
+        asked = arguments.credentials
+        return Credentials(asked, source="the argument credentials", account=asked)
     return _from_pair(pair, ("api_id", "api_key"), "the arguments")
 
 
@@ -245,8 +251,8 @@ def _mounted(id_file: Path, key_file: Path) -> Credentials:
         current = (_read(id_file, _FILES[0]), _read(key_file, _FILES[1]))
         return current
 
-    found = Credentials(lambda: current, source=" and ".join(_FILES), ask_again=read)
-    read()
+    source, (api_id, _) = " and ".join(_FILES), read()
+    found = Credentials(lambda: current, source=source, account=api_id, ask_again=read)
     found.get()
     return found
 
@@ -286,7 +292,7 @@ def _from_pair(
     if not _is_pair(values, names, place):
         return None
     api_id, api_key = values
-    found = Credentials(lambda: (api_id or "", api_key or ""), source=place)
+    found = Credentials(lambda: (api_id or "", api_key or ""), source=place, account=api_id)
     found.get()
     return found
 

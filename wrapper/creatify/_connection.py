@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeAlias, TypeVar
 import httpx
 
 from creatify._body import Body, unread
+from creatify._config import ID_HEADER, KEY_HEADER
 from creatify._errors import (
     MAY_BE_CHARGED,
     APIConnectionError,
     APITimeoutError,
     ConfigurationError,
     CreatifyError,
+    one_line,
 )
 from creatify._flow import Flow, Send, Sleep, run, run_async
 from creatify._ledger import Ledger, ledger_of
@@ -44,8 +46,6 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds that a connection may take to be made."""
-ID_HEADER: Final = "X-API-ID"
-KEY_HEADER: Final = "X-API-KEY"
 _UNAUTHORIZED: Final = 401
 _ID: Final = "x-request-id"
 _FREE: Final = "nothing is charged for it: try again"
@@ -64,6 +64,7 @@ _NOT_SENT: Final = (
     httpx.PoolTimeout,
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
 )
 
 Client = TypeVar("Client", bound=httpx.Client | httpx.AsyncClient)
@@ -165,6 +166,12 @@ class ConnectionErrors:
             raise _connection_error(error) from error
         if isinstance(error, httpx.StreamError):
             raise APIConnectionError("the stream was closed here", request_sent=True) from error
+        if isinstance(error, Exception) and not isinstance(error, CreatifyError):
+            # A hook or a transport of the caller's: an httpx.HTTPStatusError holds the credentials.
+            what = f"{type(error).__name__} left the http_client; the request was sent"
+            raise APIConnectionError(f"{what}{MAY_BE_CHARGED}", request_sent=True) from (
+                None if isinstance(error, httpx.HTTPStatusError) else error
+            )
 
 
 class _Connection(Generic[Client]):
@@ -186,8 +193,8 @@ class _Connection(Generic[Client]):
 
     @property
     def ledger(self) -> Ledger:
-        """The paid calls to the same API, of all clients of this process."""
-        return ledger_of(self.settings.base_url)
+        """The paid calls of the same account, of all clients of this process."""
+        return ledger_of(self.settings.base_url, self.settings.credentials.account)
 
     def request(self, call: Call) -> httpx.Request:
         """The request for a call, without credentials. Raises ConfigurationError once closed."""
@@ -199,13 +206,14 @@ class _Connection(Generic[Client]):
             timeout=timeouts(call.timeout),
         )
 
-    def drop(self, response: httpx.Response, iterators: list[object]) -> None:
+    def drop(self, response: httpx.Response, iterators: list[object], process: int) -> None:
         """End the connection of a stream that nobody holds any more.
 
         The garbage collector calls it, at any moment and maybe within the pool's own lock: so the
         pool hears of it later, and so long the iterators are held, which tell it when they end.
         """
-        if response.is_closed:  # its connection may be another request's by now
+        is_ours = process == os.getpid()  # else the connection is the parent's, and goes on
+        if response.is_closed or not is_ours:  # it may be another request's by now
             return
         stream = response.extensions.get("network_stream")
         if stream is not None:
@@ -257,13 +265,17 @@ class Connection(_Connection[httpx.Client]):
     def close(self) -> None:
         """Close the pool, if it was made here."""
         self._is_closed = True
+        self._close_dropped()
         client = self._clients.get(os.getpid())
         if client is not None and self._given is None:
             client.close()
 
-    def _attempt(self, request: httpx.Request) -> httpx.Response:
+    def _close_dropped(self) -> None:
         while (dropped := self._next_dropped()) is not None:
             dropped.close()
+
+    def _attempt(self, request: httpx.Request) -> httpx.Response:
+        self._close_dropped()
         with ConnectionErrors(request):
             sent = self._client().send(request, stream=True, follow_redirects=False)
             response = unread(sent)
@@ -294,8 +306,10 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
     async def close(self) -> None:
         """Close the pool, if it was made here. Raises ConfigurationError in a second event loop."""
         client = self._clients.get(os.getpid())
-        if client is not None and self._given is None:
+        if client is not None:
             self._check_loop()
+            await self._close_dropped()
+        if client is not None and self._given is None:
             await client.aclose()
         self._is_closed = True
 
@@ -309,9 +323,12 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
                 "this AsyncCreatify was used in another event loop: make one for each loop"
             )
 
-    async def _attempt(self, request: httpx.Request) -> httpx.Response:
+    async def _close_dropped(self) -> None:
         while (dropped := self._next_dropped()) is not None:
             await dropped.aclose()
+
+    async def _attempt(self, request: httpx.Request) -> httpx.Response:
+        await self._close_dropped()
         with ConnectionErrors(request):
             sent = await self._client().send(request, stream=True, follow_redirects=False)
             response = unread(sent)
@@ -364,7 +381,7 @@ def _log(
         met,
         seconds,
         number,
-        request_id,
+        request_id and one_line(request_id),
     )
 
 
@@ -391,6 +408,8 @@ def _detail(error: httpx.RequestError) -> str:
         if isinstance(cause, OSError) and cause.errno is not None:
             return str(cause)
         cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.LocalProtocolError):
+        return "the http_client's own headers are no HTTP"  # its text has their values
     return str(error) or type(error).__name__
 
 

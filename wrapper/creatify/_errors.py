@@ -48,7 +48,7 @@ class CreatifyError(Exception):
 
     def __str__(self) -> str:
         """One line: logs are read by the line, and a server may say anything."""
-        return " ".join(super().__str__().split())
+        return one_line(super().__str__())
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by state: an exception's own way calls `__init__` without its keywords.
@@ -157,7 +157,8 @@ class OutcomeUnknownError(CreatifyError):
 
     It is not sent again. `request` (TextGenRequest), `started_at` (datetime, UTC), `candidates`
     (list of TextGenResponse: the tasks of the list that it may have created, oldest first; nobody
-    else was given them), `list_error` (CreatifyError or None: why the list could not be asked).
+    else was given them by then), `list_error` (CreatifyError or None: why the list could not be
+    asked).
     """
 
     def __init__(
@@ -260,6 +261,11 @@ class WaitTimeoutError(CreatifyError, TimeoutError):
     def __init__(self, message: str, *, task: TextGenResponse | None) -> None:
         super().__init__(message)
         self.task = task
+
+
+def one_line(text: str) -> str:
+    """The text without line ends, and without what a terminal would obey."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _restore(

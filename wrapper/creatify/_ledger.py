@@ -1,12 +1,13 @@
 """Which paid calls are under way, and which tasks were given to whom.
 
 After a lost answer only this tells one's own task from that of an identical call beside it. One
-ledger for each base URL holds for all clients of the process, in every thread and event loop. It
-does no I/O and forgets what no open call can need.
+ledger for each account holds for all clients of the process, in every thread and event loop. It
+does no I/O, and forgets all but the last tasks.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -23,23 +24,35 @@ if TYPE_CHECKING:
     from types import TracebackType
     from uuid import UUID
 
-KEPT: Final = 90.0
-"""Seconds before the start of the oldest open call for which tasks that were given are kept."""
+REMEMBERED: Final = 100_000
+"""Tasks that were given last; one given so long before a call is none of its candidates."""
 
 
 class Entry:
-    """A paid call that is under way; leaving the `with` block ends it."""
+    """A paid call that is under way; leaving the `with` block ends it.
 
-    def __init__(self, ledger: Ledger, request: TextGenRequest, started: float) -> None:
+    `content` is the JSON that it sends.
+    """
+
+    def __init__(
+        self, ledger: Ledger, request: TextGenRequest, content: bytes, started: float
+    ) -> None:
         self.request = request
         self.started = started
         self.is_lost = False
+        self.is_over = False
+        self._content = content
         self._ledger = ledger
 
     @cached_property
     def asked(self) -> JSON:
         """What its task has in common with it; computed only if an answer is lost."""
-        return shared_fields(self.request.to_dict())
+        return shared_fields(json.loads(self._content))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known what came of it: its own answer, or that this was lost."""
+        return self.is_lost or self.is_over
 
     def __enter__(self) -> Self:
         return self
@@ -53,81 +66,81 @@ class Entry:
         self.end()
 
     def end(self, given: UUID | None = None) -> None:
-        """It is over, with that task if it got one."""
-        self._ledger.end(self, given)
+        """It is over, with that task if it got one.
+
+        The garbage collector ends dropped streams, maybe within this ledger's own lock: so this
+        takes none.
+        """
+        if given is not None:
+            self._ledger.give(given)
+        self.is_over = True
 
 
 class Ledger:
-    """The open calls and the given tasks of one API."""
+    """The open calls and the given tasks of one account."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._open: WeakSet[Entry] = WeakSet()  # a stream that nobody holds any more is over
-        self._given: dict[UUID, None] = {}
-        self._given_at: deque[tuple[float, UUID]] = deque()
+        self._given: dict[int, None] = {}
+        self._order: deque[int] = deque()
 
-    def begin(self, request: TextGenRequest) -> Entry:
+    def begin(self, request: TextGenRequest, content: bytes) -> Entry:
         """Enter a paid call, before it is sent."""
+        entry = Entry(self, request, content, self._clock())
         with self._lock:
-            entry = Entry(self, request, self._clock())
             self._open.add(entry)
-            return entry
+            while len(self._order) > REMEMBERED:
+                self._given.pop(self._order.popleft(), None)
+        return entry
 
-    def end(self, entry: Entry, given: UUID | None) -> None:
-        """A call is over, with that task if it got one."""
-        with self._lock:
-            if given is not None:
-                self._give(given)
-            self._open.discard(entry)
-            self._forget()
+    def give(self, task_id: UUID) -> None:
+        """A call got that task."""
+        self._given[task_id.int] = None
+        self._order.append(task_id.int)
+
+    def is_given(self, task_id: UUID) -> bool:
+        """Whether a call got that task."""
+        return task_id.int in self._given
 
     def rivals(self, entry: Entry) -> list[Entry]:
         """The identical calls that are under way and may yet get their own answer."""
-        with self._lock:
-            others = [other for other in self._open if other is not entry and not other.is_lost]
-        return [other for other in others if other.asked == entry.asked]
-
-    def is_settled(self, entry: Entry) -> bool:
-        """Whether it is known what came of a call: its own answer, or that this was lost."""
-        return entry.is_lost or entry not in self._open
+        others = [other for other in self._entries() if not other.is_settled]
+        return [other for other in others if other is not entry and other.asked == entry.asked]
 
     def claim(
-        self, entry: Entry, candidates: Sequence[TextGenResponse]
+        self, entry: Entry, candidates: Sequence[TextGenResponse], before: float
     ) -> tuple[TextGenResponse | None, list[TextGenResponse]]:
         """The candidate that a lost call gets, if any, and those that nobody was given.
 
         Identical calls whose answers were lost share the candidates, one each: which is whose makes
         no difference. More candidates than such calls come from elsewhere too, and none is given.
-        `candidates` are oldest first, created since the call began, and all identical calls beside
-        it are settled.
+        `candidates` are oldest first, created since the call began and listed at the moment
+        `before`, and all identical calls beside it are settled.
         """
+        calls = [other for other in self._entries() if other.asked == entry.asked]
         with self._lock:
-            free = [task for task in candidates if task.id not in self._given]
-            lost = [other for other in self._open if other.is_lost and other.asked == entry.asked]
+            free = self.free(candidates)
+            lost = [c for c in calls if c.is_lost and not c.is_over and c.started <= before]
             if not free or len(free) > len(lost):
                 return None, free
             entry.is_lost = False
-            self._give(free[0].id)
+            self.give(free[0].id)
             return free[0], free
 
-    def _give(self, task_id: UUID) -> None:
-        self._given[task_id] = None
-        self._given_at.append((self._clock(), task_id))
+    def free(self, tasks: Sequence[TextGenResponse]) -> list[TextGenResponse]:
+        """Those that nobody was given."""
+        return [task for task in tasks if not self.is_given(task.id)]
 
-    def _forget(self) -> None:
-        """A task given so long before any open call began is none of its candidates."""
-        now = self._clock()
-        if not self._given_at or self._given_at[0][0] >= now - KEPT:
-            return
-        oldest = min((entry.started for entry in self._open), default=now)
-        while self._given_at and self._given_at[0][0] < oldest - KEPT:
-            self._given.pop(self._given_at.popleft()[1], None)
+    def _entries(self) -> list[Entry]:
+        with self._lock:
+            return [entry for entry in self._open if not entry.is_over]
 
 
-def ledger_of(base_url: str) -> Ledger:
-    """The process's one ledger for that API."""
-    return _ledgers.setdefault(base_url, Ledger())
+def ledger_of(base_url: str, account: int) -> Ledger:
+    """The process's one ledger for an account of that API."""
+    return _ledgers.setdefault((base_url, account), Ledger())
 
 
 def shared_fields(body: JSON) -> JSON:
@@ -156,7 +169,7 @@ def _shared() -> list[str]:
     return [name for name in request if name in task]
 
 
-_ledgers: Final[dict[str, Ledger]] = {}
+_ledgers: Final[dict[tuple[str, int], Ledger]] = {}
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     # In a new process nothing is under way, and no thread is left to free a lock.
     os.register_at_fork(after_in_child=_ledgers.clear)

@@ -35,6 +35,7 @@ from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import TracebackType
 
     from creatify._ledger import Entry, Ledger
     from creatify._operations import Operation, Steps
@@ -45,7 +46,7 @@ DELAYS: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
 """Seconds before each time that the list is asked."""
 _ANSWERS: Final = 5  # of the list; a task may appear in it late
 _SHORTEST, _LONGEST = 2.0, 30.0  # seconds that the search may take: as long again as the call
-_LONGEST_ASK: Final = 10.0  # seconds for one answer of the list
+_SHORTEST_ASK, _LONGEST_ASK = 0.1, 10.0  # seconds for one answer of the list
 _FINAL: Final = (AuthenticationError, PermissionDeniedError, ConfigurationError)
 _SHOWN: Final = 3  # ids in a message
 _UNDER_WAY: Final = "a paid request was under way: the list tells whether it arrived"
@@ -77,9 +78,11 @@ def paid(
 
     Raises OutcomeUnknownError if none or several of the list's tasks may be its own.
     """
-    with ledger.begin(request) as entry:
+    with ledger.begin(request, operation.call.content or b"") as entry, UnderWay():
         try:
             task = yield from _operations.call(operation)
+            if ledger.is_given(task.id):
+                raise ResponseDecodeError("it is another call's task", payload=b"", path="$.id")
         except CreatifyError as error:
             if not is_unknown(error):
                 raise
@@ -93,13 +96,25 @@ def paid(
                 search.task.id,
             )
             return search.task, True
-        except BaseException as error:
-            if not isinstance(error, Exception):  # it was interrupted or cancelled
-                LOGGER.warning(_UNDER_WAY)
-                error.add_note(_UNDER_WAY)
-            raise
         entry.end(task.id)
         return task, False
+
+
+class UnderWay:
+    """Says so where a paid request is interrupted or cancelled."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None and not isinstance(error, Exception | GeneratorExit):
+            LOGGER.warning(_UNDER_WAY)
+            error.add_note(_UNDER_WAY)
 
 
 def find(
@@ -125,13 +140,16 @@ def find(
             if isinstance(error, _FINAL):
                 break
             continue
-        answers += 1
+        except Exception as error:  # noqa: BLE001 - of the caller's credentials: it must not hide
+            search = replace(search, error=CreatifyError(f"{type(error).__name__}: {error}"))
+            continue
+        answers, asked = answers + 1, clock()
         rivals = ledger.rivals(entry)
-        while not all(map(ledger.is_settled, rivals)):
+        while not all(rival.is_settled for rival in rivals):
             if clock() >= until:
-                return Search(candidates=candidates)
+                return Search(candidates=ledger.free(candidates))
             yield Sleep(_TICK)
-        task, free = ledger.claim(entry, candidates)
+        task, free = ledger.claim(entry, candidates, asked)
         if free:
             return Search(task, free if task is None else [task])
         search = Search()
@@ -178,7 +196,7 @@ def _told(search: Search) -> str:
 
 def _ask(entry: Entry, until: float, clock: Callable[[], float]) -> Steps[list[TextGenResponse]]:
     """The tasks of the list that may be the call's own, oldest first."""
-    options = Options(min(until - clock(), _LONGEST_ASK), max_retries=0)
+    options = Options(max(min(until - clock(), _LONGEST_ASK), _SHORTEST_ASK), max_retries=0)
     operation = _operations.list_tasks(options)
     response = yield Send(operation.call)
     since = _since(response.headers, clock() - entry.started)

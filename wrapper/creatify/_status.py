@@ -40,8 +40,12 @@ _BY_STATUS: Final[Mapping[int, type[APIStatusError]]] = {
     422: UnprocessableEntityError,
     429: RateLimitError,
 }
-_SERVER_ERROR, _UNAVAILABLE = 500, 503
+_BAD_REQUEST, _SERVER_ERROR, _UNAVAILABLE = 400, 500, 503
 _OF_PROXIES: Final = frozenset({408, 499})
+_MOVED: Final = frozenset({301, 307, 308})  # a 302 or 303 may follow upon what was done
+_COMPRESSED: Final = frozenset(
+    {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"}
+)
 _ADVICE: Final = {
     400: "mend the request",
     401: "check the API id and the API key",
@@ -67,9 +71,9 @@ def is_event_stream(response: httpx.Response) -> bool:
 
 
 def encoding_of(response: httpx.Response) -> str:
-    """How a body is compressed; empty if it isn't."""
-    value = response.headers.get("content-encoding", "").strip().lower()
-    return "" if value == "identity" else str(value)
+    """How a body is compressed; empty if it isn't, whatever else the header says."""
+    values = response.headers.get("content-encoding", "").lower().split(",")
+    return ", ".join(value.strip() for value in values if value.strip() in _COMPRESSED)
 
 
 def status_error(response: httpx.Response, *, paid: bool) -> APIStatusError:
@@ -97,10 +101,13 @@ def was_rejected(status: int, headers: Mapping[str, str]) -> bool:
     """Whether the API, by a status that is no success, refused the request: nothing was charged.
 
     A 5xx leaves that open, but for a 503 that says when to come again. So do 408 and 499: a proxy
-    says them of a request that the API may be working on.
+    says them of a request that the API may be working on. And so do redirects that may follow upon
+    what was done.
     """
     if status == _UNAVAILABLE:
         return retry_after(headers) is not None
+    if status < _BAD_REQUEST:
+        return status in _MOVED
     return status < _SERVER_ERROR and status not in _OF_PROXIES
 
 

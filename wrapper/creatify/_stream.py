@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from contextlib import suppress
 from functools import cached_property
@@ -16,7 +17,7 @@ from creatify._errors import (
     StreamError,
 )
 from creatify._flow import Send, run, run_async
-from creatify._reconcile import Search, find, is_unknown, outcome_unknown
+from creatify._reconcile import Search, UnderWay, find, is_unknown, outcome_unknown
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -104,27 +105,33 @@ class _Stream(Generic[AnyConnection]):
         if self._entry is not None:
             raise RuntimeError("a stream is entered once: entering it again would pay again")
         ledger = self._connection.ledger
-        self._entry = entry = ledger.begin(self._request)
+        self._entry = entry = ledger.begin(self._request, self._call.content or b"")
+        try:
+            with UnderWay():
+                yield from self._begin(entry)
+        finally:
+            if not self._opened:
+                entry.end()
+
+    def _begin(self, entry: Entry) -> Steps[None]:
         try:
             response = yield Send(self._call)
             self._so_far.begin(response)
             self._opened.append(response)
             # Who drops a stream without leaving its block leaves no connection behind.
-            weakref.finalize(self, self._connection.drop, response, self._iterators).atexit = False
+            held = (response, self._iterators, os.getpid())
+            weakref.finalize(self, self._connection.drop, *held).atexit = False
         except CreatifyError as error:
             if not is_unknown(error):
                 raise
             entry.is_lost = True
-            search = yield from find(entry, ledger, self._call.timeout)
+            search = yield from find(entry, self._connection.ledger, self._call.timeout)
             raise outcome_unknown(entry, search, error) from error
-        finally:
-            if not self._opened:
-                entry.end()
 
     def _look_up(self, error: StreamError) -> Steps[None]:
         """Tell the error which tasks may be its generation's: they are paid for."""
         entry, ledger = self._entered, self._connection.ledger
-        if not ledger.is_settled(entry) and self._given_id() is None:
+        if not entry.is_settled and self._given_id() is None:
             entry.is_lost = True
             self._search = yield from find(entry, ledger, 0.0)
         error.candidates, error.list_error = self._search.candidates, self._search.error
