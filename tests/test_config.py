@@ -762,5 +762,5 @@ class TestNothingLeaks:
         assert other.exchanges == []
 
     def test_in_a_representation_of_credentials(self) -> None:
-        found = Credentials(lambda: ("CANARY", "CANARY"), source="somewhere")
+        found = Credentials(lambda: ("CANARY", "CANARY"), source="somewhere", account="CANARY")
         assert repr(found) == str(found) == "<Credentials from somewhere>"

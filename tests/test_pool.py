@@ -80,6 +80,11 @@ def test_a_deadline_that_never_comes_leaves_each_timeout_as_it_is() -> None:
     assert Deadline().bound(5.0, httpcore.ReadTimeout) == 5.0
 
 
+def test_a_deadline_that_has_passed_ends_a_read_that_would_still_get_bytes() -> None:
+    with pytest.raises(httpcore.ReadTimeout, match="the time of the call is over"):
+        Deadline(time.monotonic()).bound(5.0, httpcore.ReadTimeout)
+
+
 @contextlib.asynccontextmanager
 async def took(at_least: float, below: float) -> AsyncIterator[None]:
     began = time.monotonic()

@@ -86,8 +86,9 @@ class Body:
         for name in (ID_HEADER, KEY_HEADER):
             value = self._request.headers.get(name, "")
             if len(value) >= _LEAST_SECRET:
-                content = content.replace(value.encode(), b"***")
-                headers = httpx.Headers({k: v.replace(value, "***") for k, v in headers.items()})
+                secret = value.encode()
+                content = content.replace(secret, b"***")
+                headers = httpx.Headers([(k, v.replace(secret, b"***")) for k, v in headers.raw])
         return headers, content
 
     def _is_whole(self) -> bool:

@@ -279,13 +279,13 @@ class Connection(_Connection[httpx.Client]):
         with ConnectionErrors(request):
             sent = self._client().send(request, stream=True, follow_redirects=False)
             response = unread(sent)
-            if not _is_left_open(request, response):
-                body = self._body(request, response)
-                with closing(response), body.reading():
-                    for piece in response.iter_raw():
-                        body.add(piece)
-                response = body.answer()
-        return response
+            if _is_left_open(request, response):
+                return response
+            body = self._body(request, response)
+            with closing(response), body.reading():
+                for piece in response.iter_raw():
+                    body.add(piece)
+        return body.answer()
 
 
 class AsyncConnection(_Connection[httpx.AsyncClient]):
@@ -332,14 +332,14 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
         with ConnectionErrors(request):
             sent = await self._client().send(request, stream=True, follow_redirects=False)
             response = unread(sent)
-            if not _is_left_open(request, response):
-                body = self._body(request, response)
-                async with aclosing(response):
-                    with body.reading():
-                        async for piece in response.aiter_raw():
-                            body.add(piece)
-                response = body.answer()
-        return response
+            if _is_left_open(request, response):
+                return response
+            body = self._body(request, response)
+            async with aclosing(response):
+                with body.reading():
+                    async for piece in response.aiter_raw():
+                        body.add(piece)
+        return body.answer()
 
 
 class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
