@@ -22,7 +22,6 @@ from creatify import (
     TextGenerator,
     TextStream,
     _config,
-    _connection,
     _operations,
 )
 from creatify_api.models import TextGenRequest
@@ -60,8 +59,8 @@ def test_every_wrapped_operation_has_a_method_that_names_it() -> None:
 def test_the_credentials_go_into_the_headers_of_the_spec() -> None:
     schemes = SPEC["components"]["securitySchemes"].values()
     assert {scheme["name"] for scheme in schemes} == {
-        _connection.ID_HEADER,
-        _connection.KEY_HEADER,
+        _config.ID_HEADER,
+        _config.KEY_HEADER,
     }
     assert all(scheme["in"] == "header" for scheme in schemes)
 
