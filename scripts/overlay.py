@@ -21,8 +21,8 @@ class OverlayError(ValueError):
 def apply(overlay: JSON, spec: JSON) -> JSON:
     """The spec with every action of the overlay applied, in order; both inputs stay as they are.
 
-    Raises OverlayError when an action finds no target, or is no update: a silent no-op would hide
-    that the provider changed the spec under it.
+    Raises OverlayError when an action finds no target, is no update, or changes nothing: a silent
+    no-op would hide that the provider changed the spec under it.
     """
     result = copy.deepcopy(spec)
     for action in cast("dict[str, list[dict[str, JSON]]]", overlay)["actions"]:
@@ -32,15 +32,22 @@ def apply(overlay: JSON, spec: JSON) -> JSON:
         nodes = jsonpath_rfc9535.find(target, cast("dict[str, object]", result))
         if not nodes:
             raise OverlayError(f"the overlay's target {target} is not in the spec")
+        before = copy.deepcopy([node.value for node in nodes])
         for node in nodes:
             _update(cast("JSON", node.value), copy.deepcopy(action["update"]), target)
+        if before == [node.value for node in nodes]:
+            raise OverlayError(
+                f"the overlay's action on {target} changes nothing: the provider has made it"
+                " unnecessary, delete it from scripts/overlay.yaml"
+            )
     return result
 
 
 def _update(target: JSON, update: JSON, place: str) -> None:
     """Overlay 1.0.0, section 4.4.3.1: arrays take another entry, objects are merged deeply."""
     if isinstance(target, list):
-        target.append(update)
+        if update not in target:
+            target.append(update)
     elif isinstance(target, dict) and isinstance(update, dict):
         for key, value in update.items():
             present = target.get(key)

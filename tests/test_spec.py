@@ -123,6 +123,11 @@ def test_the_schemas_of_a_chunk_require_nothing_and_close_nothing() -> None:
         ({"target": "$.nowhere", "update": {}}, "not in the spec"),
         ({"target": "$.info", "remove": True}, "no update"),
         ({"target": "$.info.title", "update": {}}, "neither an object nor an array"),
+        ({"target": "$.info", "update": {"title": SPEC["info"]["title"]}}, "unnecessary, delete"),
+        (
+            {"target": "$.paths['/sse/text_generator/'].get.tags", "update": "text_generator"},
+            "unnecessary, delete",
+        ),
     ],
 )
 def test_an_action_that_does_not_fit_is_an_error(action: dict[str, Any], problem: str) -> None:

@@ -11,10 +11,37 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from creatify import Creatify
     from creatify.testing import Emulator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--creatify-strict`: a test fails if an answer that it gets differs from the spec."""
+    group = parser.getgroup("creatify")
+    group.addoption(
+        "--creatify-strict",
+        action="store_true",
+        help="fail tests that meet answers of the API that differ from creatify's spec",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Watch what the clients of a test meet, if asked to."""
+    if not item.config.getoption("creatify_strict"):
+        return (yield)
+    from creatify._drift import watchers  # noqa: PLC0415 - costs nothing where it isn't used
+
+    seen: dict[str, None] = {}
+    watchers.append(lambda drift: seen.setdefault(str(drift)))
+    try:
+        yield
+    finally:
+        watchers.pop()
+    if seen:
+        pytest.fail(f"answers differ from the spec: {', '.join(seen)}", pytrace=False)
 
 
 @pytest.fixture

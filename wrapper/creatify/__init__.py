@@ -38,6 +38,7 @@ from creatify._errors import (
     WaitTimeoutError,
 )
 from creatify._messages import function_result, image, model, user, video
+from creatify._schema import Drift
 from creatify._stream import AsyncTextStream, TextStream
 from creatify._text_generator import AsyncTextGenerator, TextGenerator
 from creatify._version import __version__
@@ -56,6 +57,7 @@ __all__ = [
     "ConflictError",
     "Creatify",
     "CreatifyError",
+    "Drift",
     "InsufficientCreditsError",
     "InternalServerError",
     "InvalidRequestError",

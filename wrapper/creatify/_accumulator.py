@@ -10,6 +10,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
 
+from creatify._drift import new_drifts, tell
 from creatify._errors import (
     MAY_BE_CHARGED,
     APIConnectionError,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from creatify._drift import OnDrift
+
 Payload: TypeAlias = dict[str, Any]
 """A chunk as decoded JSON: `TextGenStreamChunk` before it is built."""
 
@@ -61,12 +64,14 @@ class Accumulator:
         idle_timeout: float,
         max_event_size: int,
         clock: Callable[[], float] = time.monotonic,
+        on_drift: OnDrift | None = None,
     ) -> None:
         self.idle_timeout = idle_timeout
         self.headers: Mapping[str, str] = {}
         self.chunks = 0
         self._decoder = Decoder(max_event_size)
         self._clock = clock
+        self._on_drift = on_drift
         self._deadline = Deadline()
         self._idle = 0.0
         self._waiting_since = 0.0
@@ -266,10 +271,13 @@ class Accumulator:
 
     def _model(self, model: type[M], payload: Payload, received: str | None = None) -> M:
         try:
-            return model_of(model, payload)
+            drifts = new_drifts(self._on_drift)
+            built = model_of(model, payload, drifts)
         except MismatchError as error:
             body = json.dumps(payload) if received is None else received
             raise ResponseDecodeError(str(error), payload=body.encode(), path=error.path) from error
+        tell(drifts, self._on_drift)
+        return built
 
 
 def _string(value: object) -> str:

@@ -20,7 +20,7 @@ from creatify._errors import ConfigurationError
 from creatify._flow import run, run_async
 from creatify._log import set_level
 from creatify._operations import call
-from creatify._options import Options, check_size
+from creatify._options import Options, check_function, check_size
 from creatify._text_generator import AsyncTextGenerator, TextGenerator
 from creatify_api import AuthenticatedClient
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from creatify._config import Settings
+    from creatify._drift import OnDrift
     from creatify_api.models import RemainingCredits
 
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
@@ -93,6 +94,8 @@ class Creatify(_Client[Connection]):
     60 by default, and 600 for a create with `sync`, which the client's timeout does not touch.
     `max_retries` (2) is how often a request is sent again where that can't be paid for twice.
     `max_response_size` (bytes, 256 MiB) bounds an answer that is read whole.
+    `on_drift` is called with a `Drift` for each place where an answer differs from the spec and is
+    still understood.
     `http_client`, an `httpx.Client`, is used as it is and closed by who made it.
 
     Raises ConfigurationError.
@@ -110,11 +113,12 @@ class Creatify(_Client[Connection]):
         max_retries: int = 2,
         allow_http: bool = False,
         max_response_size: int = MAX_RESPONSE_SIZE,
+        on_drift: OnDrift | None = None,
         http_client: httpx.Client | None = None,
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
         del api_id, api_key  # an error must not find them in this frame
-        settings, options = _settings(arguments), Options().but(timeout, max_retries)
+        settings, options = _settings(arguments), _options(timeout, max_retries, on_drift)
         given = _checked(http_client, httpx.Client)
         size = check_size(max_response_size, "max_response_size")
         self._open(Connection(settings, given, size), options)
@@ -156,6 +160,8 @@ class AsyncCreatify(_Client[AsyncConnection]):
     60 by default, and 600 for a create with `sync`, which the client's timeout does not touch.
     `max_retries` (2) is how often a request is sent again where that can't be paid for twice.
     `max_response_size` (bytes, 256 MiB) bounds an answer that is read whole.
+    `on_drift` is called with a `Drift` for each place where an answer differs from the spec and is
+    still understood.
     `http_client`, an `httpx.AsyncClient`, is used as it is and closed by who made it.
 
     Raises ConfigurationError.
@@ -173,11 +179,12 @@ class AsyncCreatify(_Client[AsyncConnection]):
         max_retries: int = 2,
         allow_http: bool = False,
         max_response_size: int = MAX_RESPONSE_SIZE,
+        on_drift: OnDrift | None = None,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
         del api_id, api_key  # an error must not find them in this frame
-        settings, options = _settings(arguments), Options().but(timeout, max_retries)
+        settings, options = _settings(arguments), _options(timeout, max_retries, on_drift)
         given = _checked(http_client, httpx.AsyncClient)
         size = check_size(max_response_size, "max_response_size")
         self._open(AsyncConnection(settings, given, size), options)
@@ -212,6 +219,11 @@ def _settings(arguments: Arguments) -> Settings:
     sources = Sources()
     set_level(sources.variable("CREATIFY_LOG"))
     return resolve(arguments, sources)
+
+
+def _options(timeout: float | None, max_retries: int, on_drift: OnDrift | None) -> Options:
+    check_function(on_drift, "on_drift", "a Drift")
+    return Options(on_drift=on_drift).but(timeout, max_retries)
 
 
 def _checked(given: Http | None, kind: type[Http]) -> Http | None:

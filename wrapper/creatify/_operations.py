@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar, cast
 
+from creatify._drift import new_drifts, tell
 from creatify._errors import InvalidRequestError, ResponseDecodeError
 from creatify._flow import Flow, Send
 from creatify._options import Options, check_seconds
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     import httpx
+
+    from creatify._drift import OnDrift
+    from creatify._schema import Drift
 
 
 T = TypeVar("T")
@@ -77,7 +81,8 @@ class Operation(Generic[T]):
     """One operation of the spec: the call, and what the JSON of its answer becomes."""
 
     call: Call
-    build: Callable[[JSON], T]
+    build: Callable[[JSON, set[Drift] | None], T]
+    on_drift: OnDrift | None = None
 
     def read(self, response: httpx.Response) -> T:
         """The result that an answer, read whole, holds; any 2xx is read alike.
@@ -86,7 +91,10 @@ class Operation(Generic[T]):
         """
         if not response.is_success:
             raise status_error(response, paid=self.call.method == "POST")
-        return decode(response.content, self.build)
+        drifts = new_drifts(self.on_drift)
+        result = decode(response.content, lambda payload: self.build(payload, drifts))
+        tell(drifts, self.on_drift)
+        return result
 
 
 def call(operation: Operation[T]) -> Steps[T]:
@@ -108,7 +116,8 @@ def create(
     default = SYNC_TIMEOUT if request.sync else options.timeout or TIMEOUT
     given = default if timeout is None else check_seconds(timeout, "timeout")
     options = options.but(min(given, at_most))
-    return Operation(_post(sse_text_generator_create, request, options), _one(TextGenResponse))
+    call = _post(sse_text_generator_create, request, options)
+    return Operation(call, _one(TextGenResponse), options.on_drift)
 
 
 def stream(request: TextGenRequest, options: Options) -> Call:
@@ -119,18 +128,22 @@ def stream(request: TextGenRequest, options: Options) -> Call:
 def retrieve(task_id: UUID, options: Options) -> Operation[TextGenResponse]:
     """`sse_text_generator_retrieve`."""
     kwargs = sse_text_generator_retrieve._get_kwargs(task_id)
-    return Operation(_call(kwargs, options), _one(TextGenResponse))
+    return Operation(_call(kwargs, options), _one(TextGenResponse), options.on_drift)
 
 
 def list_tasks(options: Options) -> Operation[list[TextGenResponse]]:
     """`sse_text_generator_list`."""
-    return Operation(_call(sse_text_generator_list._get_kwargs(), options), _many(TextGenResponse))
+    return Operation(
+        _call(sse_text_generator_list._get_kwargs(), options),
+        _many(TextGenResponse),
+        options.on_drift,
+    )
 
 
 def remaining_credits(options: Options) -> Operation[RemainingCredits]:
     """`remaining_credits_retrieve`."""
     kwargs = remaining_credits_retrieve._get_kwargs()
-    return Operation(_call(kwargs, options), _one(RemainingCredits))
+    return Operation(_call(kwargs, options), _one(RemainingCredits), options.on_drift)
 
 
 def decode(body: bytes, build: Callable[[JSON], T]) -> T:
@@ -144,9 +157,9 @@ def decode(body: bytes, build: Callable[[JSON], T]) -> T:
         raise ResponseDecodeError(what, payload=body, path="$") from error
 
 
-def model_of(model: type[M], payload: JSON, path: str = "$") -> M:
+def model_of(model: type[M], payload: JSON, drifts: set[Drift] | None = None, path: str = "$") -> M:
     """The generated model of a part of an answer. Raises MismatchError with the place in it."""
-    conform(payload, model.__name__, path)
+    conform(payload, model.__name__, path, drifts)
     return model.from_dict(cast("dict[str, Any]", payload))
 
 
@@ -154,15 +167,15 @@ class _PostEndpoint(Protocol):
     def _get_kwargs(self, *, body: TextGenRequest) -> dict[str, Any]: ...
 
 
-def _one(model: type[M]) -> Callable[[JSON], M]:
+def _one(model: type[M]) -> Callable[[JSON, set[Drift] | None], M]:
     return partial(model_of, model)
 
 
-def _many(model: type[M]) -> Callable[[JSON], list[M]]:
-    def build(payload: JSON) -> list[M]:
+def _many(model: type[M]) -> Callable[[JSON, set[Drift] | None], list[M]]:
+    def build(payload: JSON, drifts: set[Drift] | None) -> list[M]:
         if not isinstance(payload, list):
             raise MismatchError("it should be an array", "$")
-        return [model_of(model, item, f"$[{index}]") for index, item in enumerate(payload)]
+        return [model_of(model, item, drifts, f"$[{n}]") for n, item in enumerate(payload)]
 
     return build
 

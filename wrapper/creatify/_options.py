@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+import inspect
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from creatify._errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from creatify._drift import OnDrift
+
+T = TypeVar("T")
 
 _LONGEST: Final = 2_147_483  # seconds; the system's calls take no longer timeout, and some wrap it
 
@@ -16,12 +22,14 @@ class Options:
 
     timeout: float | None = None
     max_retries: int = 2
+    on_drift: OnDrift | None = None
 
     def but(self, timeout: float | None = None, max_retries: int | None = None) -> Options:
         """These options but for what is given. Raises ConfigurationError for what is no option."""
-        return Options(
-            self.timeout if timeout is None else check_seconds(timeout, "timeout"),
-            self.max_retries if max_retries is None else _check_retries(max_retries),
+        return replace(
+            self,
+            timeout=self.timeout if timeout is None else check_seconds(timeout, "timeout"),
+            max_retries=self.max_retries if max_retries is None else _check_retries(max_retries),
         )
 
 
@@ -39,6 +47,13 @@ def check_size(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise ConfigurationError(f"{name} is in bytes, as a positive int, and not {value!r}")
     return value
+
+
+def check_function(value: T, name: str, what: str) -> T:
+    """A callback as it was given, or None. Raises ConfigurationError unless it can be called."""
+    if value is None or (callable(value) and not inspect.iscoroutinefunction(value)):
+        return value
+    raise ConfigurationError(f"{name} is a plain function of {what}: it is not awaited")
 
 
 def _check_retries(value: object) -> int:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from creatify._ledger import Entry, Ledger
     from creatify._operations import Operation, Steps
-    from creatify._schema import JSON
+    from creatify._schema import JSON, Drift
     from creatify_api.models import TextGenRequest
 
 DELAYS: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
@@ -213,7 +213,9 @@ def _since(headers: Mapping[str, str], elapsed: float) -> datetime:
     return start - timedelta(seconds=elapsed)
 
 
-def _matching(asked: JSON, since: datetime, payload: JSON) -> list[TextGenResponse]:
+def _matching(
+    asked: JSON, since: datetime, payload: JSON, drifts: set[Drift] | None
+) -> list[TextGenResponse]:
     """Only what fits is made a model of: the list may be long, and others' tasks malformed."""
     fits = [
         (created, item)
@@ -221,7 +223,7 @@ def _matching(asked: JSON, since: datetime, payload: JSON) -> list[TextGenRespon
         if (created := _created_at(item)) >= since and shared_fields(item) == asked
     ]
     fits.sort(key=lambda pair: pair[0])
-    return [_operations.model_of(TextGenResponse, item) for _, item in fits]
+    return [_operations.model_of(TextGenResponse, item, drifts) for _, item in fits]
 
 
 def _created_at(item: JSON) -> datetime:

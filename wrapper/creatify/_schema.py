@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 from uuid import UUID
 
 import creatify_api
@@ -32,26 +32,44 @@ class MismatchError(ValueError):
         self.path = path
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Drift:
+    """A place where an answer is readable and yet not what the spec says: the API has moved on.
+
+    `schema` is a name of `components.schemas`, `property` a property of it (`a.b` within an inline
+    object), `kind` what was there: `unknown property`, `unknown value` of an enum, or `null`. The
+    value itself is never kept.
+    """
+
+    schema: str
+    property: str
+    kind: Literal["unknown property", "unknown value", "null"]
+
+
 @dataclass(slots=True)
 class Shape:
     """What is checked of a schema. An unset `kind` is free-form JSON, which is left as it is."""
 
     kind: str | None = None
+    name: str | None = None
     nullable: bool = False
     format: str | None = None
     max_length: int | None = None
+    values: frozenset[str] | None = None
+    is_closed: bool = False
     items: Shape | None = None
     properties: dict[str, Shape] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
 
 
-def conform(value: JSON, schema: str, path: str = "$") -> None:
+def conform(value: JSON, schema: str, path: str = "$", drifts: set[Drift] | None = None) -> None:
     """Make an answer fit for `from_dict`, in place: a null in an optional property is taken out.
 
-    `schema` is a name of `components.schemas`. Unknown properties and unknown enum values stay.
-    Raises MismatchError where a required property is missing or a type is wrong.
+    `schema` is a name of `components.schemas`. Unknown properties and unknown enum values stay;
+    they and the nulls are added to `drifts`, if it is given. Raises MismatchError where a required
+    property is missing or a type is wrong.
     """
-    _walk(value, _shape(schema), path, drop_nulls=True)
+    _Walk(strict=False, drifts=drifts).value(value, _shape(schema), path, (schema, ""))
 
 
 def check(value: JSON, schema: str, path: str) -> None:
@@ -60,7 +78,7 @@ def check(value: JSON, schema: str, path: str) -> None:
     Raises MismatchError also for a null that the schema does not allow, and for a string that is
     too long.
     """
-    _walk(value, _shape(schema), path, drop_nulls=False)
+    _Walk(strict=True).value(value, _shape(schema), path, (schema, ""))
 
 
 def properties(schema: str) -> Collection[str]:
@@ -68,48 +86,65 @@ def properties(schema: str) -> Collection[str]:
     return _shape(schema).properties
 
 
-def _walk(value: JSON, shape: Shape, path: str, *, drop_nulls: bool) -> JSON:
-    """The value, walked; another one only for a string that `from_dict` needs otherwise."""
-    if shape.kind is None or (value is None and shape.nullable):
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """A walk along a value and its shape. A `place` is the schema and the property that hold it."""
+
+    strict: bool
+    drifts: set[Drift] | None = None
+
+    def value(self, value: JSON, shape: Shape, path: str, place: tuple[str, str]) -> JSON:
+        """The value, walked; another one only for a string that `from_dict` needs otherwise."""
+        if shape.kind is None or (value is None and shape.nullable):
+            return value
+        if not _KINDS[shape.kind](value):
+            raise MismatchError(f"it is {_name(value)} and should be {_NAMES[shape.kind]}", path)
+        if isinstance(value, dict):
+            self._object(value, shape, path, place)
+        elif isinstance(value, list) and shape.items is not None:
+            for index, item in enumerate(value):
+                value[index] = self.value(item, shape.items, f"{path}[{index}]", place)
+        elif isinstance(value, str):
+            return self._string(value, shape, path, place)
         return value
-    if not _KINDS[shape.kind](value):
-        raise MismatchError(f"it is {_name(value)} and should be {_NAMES[shape.kind]}", path)
-    if isinstance(value, dict):
-        _walk_object(value, shape, path, drop_nulls=drop_nulls)
-    elif isinstance(value, list) and shape.items is not None:
-        for index, item in enumerate(value):
-            value[index] = _walk(item, shape.items, f"{path}[{index}]", drop_nulls=drop_nulls)
-    elif isinstance(value, str):
-        return _walk_string(value, shape, path, strict=not drop_nulls)
-    return value
 
+    def _object(
+        self, value: dict[str, JSON], shape: Shape, path: str, place: tuple[str, str]
+    ) -> None:
+        for missing in sorted(shape.required - value.keys()):
+            raise MismatchError(f"the property {missing!r} is required and missing", path)
+        schema, prefix = (shape.name, "") if shape.name else (place[0], f"{place[1]}.")
+        if shape.is_closed and self.drifts is not None:
+            for unknown in value.keys() - shape.properties.keys():
+                self.drifts.add(Drift(schema, prefix + unknown, "unknown property"))
+        for name, inner in shape.properties.items():
+            if name not in value:
+                continue
+            item = value[name]
+            droppable = not self.strict and name not in shape.required
+            if item is None and droppable and inner.kind is not None and not inner.nullable:
+                del value[name]
+                if self.drifts is not None:
+                    self.drifts.add(Drift(schema, prefix + name, "null"))
+            else:
+                value[name] = self.value(item, inner, f"{path}.{name}", (schema, prefix + name))
 
-def _walk_object(value: dict[str, JSON], shape: Shape, path: str, *, drop_nulls: bool) -> None:
-    for missing in sorted(shape.required - value.keys()):
-        raise MismatchError(f"the property {missing!r} is required and missing", path)
-    for name, inner in shape.properties.items():
-        if name not in value:
-            continue
-        item = value[name]
-        droppable = drop_nulls and name not in shape.required
-        if item is None and droppable and inner.kind is not None and not inner.nullable:
-            del value[name]
-        else:
-            value[name] = _walk(item, inner, f"{path}.{name}", drop_nulls=drop_nulls)
-
-
-def _walk_string(value: str, shape: Shape, path: str, *, strict: bool) -> str:
-    parse = _FORMATS.get(shape.format or "")
-    # RFC 3339 allows `t` and `z` in a date-time, and Python does not read them.
-    fit = value.upper() if shape.format == "date-time" else value
-    if parse is not None:
-        try:
-            parse(fit)
-        except ValueError:
-            raise MismatchError(f"it is no {shape.format}", path) from None
-    if strict and shape.max_length is not None and len(value) > shape.max_length:
-        raise MismatchError(f"it has {len(value)} characters and may have {shape.max_length}", path)
-    return value if strict else fit
+    def _string(self, value: str, shape: Shape, path: str, place: tuple[str, str]) -> str:
+        parse = _FORMATS.get(shape.format or "")
+        # RFC 3339 allows `t` and `z` in a date-time, and Python does not read them.
+        fit = value.upper() if shape.format == "date-time" else value
+        if parse is not None:
+            try:
+                parse(fit)
+            except ValueError:
+                raise MismatchError(f"it is no {shape.format}", path) from None
+        if self.strict and shape.max_length is not None and len(value) > shape.max_length:
+            raise MismatchError(
+                f"it has {len(value)} characters and may have {shape.max_length}", path
+            )
+        if self.drifts is not None and shape.values is not None and value not in shape.values:
+            self.drifts.add(Drift(*place, "unknown value"))
+        return value if self.strict else fit
 
 
 @cache
@@ -121,7 +156,7 @@ def _schemas() -> dict[str, Schema]:
 
 @cache
 def _shape(name: str) -> Shape:
-    return _compile(_schemas()[name], {})
+    return _referenced(name, {})
 
 
 def _compile(schema: Schema, seen: dict[str, Shape]) -> Shape:
@@ -141,8 +176,11 @@ def _compile(schema: Schema, seen: dict[str, Shape]) -> Shape:
         return Shape()
     properties = cast("dict[str, Schema]", schema.get("properties", {}))
     items = cast("Schema | None", schema.get("items"))
+    values = cast("list[str] | None", schema.get("enum"))
     return Shape(
         kind=kind,
+        values=None if values is None else frozenset(values),
+        is_closed=bool(properties) and "additionalProperties" not in schema,
         nullable=schema.get("nullable") is True,
         format=cast("str | None", schema.get("format")),
         max_length=cast("int | None", schema.get("maxLength")),
@@ -156,7 +194,7 @@ def _referenced(name: str, seen: dict[str, Shape]) -> Shape:
     """The shape of a named schema, the same object each time, so that a schema may hold itself."""
     if name not in seen:
         seen[name] = shape = Shape()
-        made = _compile(_schemas()[name], seen)
+        made = replace(_compile(_schemas()[name], seen), name=name)
         for slot in Shape.__slots__:
             setattr(shape, slot, getattr(made, slot))
     return seen[name]

@@ -47,7 +47,7 @@ class _TextGenerator(Generic[AnyConnection]):
         body = _request.as_request(request, fields)
         call = _operations.stream(body, options)
         size = check_size(max_event_size, "max_event_size")
-        return body, call, Accumulator(idle_timeout, size)
+        return body, call, Accumulator(idle_timeout, size, on_drift=self._options.on_drift)
 
 
 class TextGenerator(_TextGenerator[Connection]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import time
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from creatify._errors import (
     WaitTimeoutError,
 )
 from creatify._flow import Sleep
-from creatify._options import Options, check_seconds
+from creatify._options import Options, check_function, check_seconds
 from creatify._status import retry_after
 from creatify_api.models import TextGenResponse, TextGenResponseStatusEnum
 
@@ -82,8 +81,7 @@ class WaitOptions:
         check_seconds(self.timeout, "timeout")
         if not isinstance(self.poll, PollPolicy):
             raise ConfigurationError(f"poll is a PollPolicy, and not {self.poll!r}")
-        if not _is_plain_function(self.on_update):
-            raise ConfigurationError("on_update is a plain function of a task: it is not awaited")
+        check_function(self.on_update, "on_update", "a task")
 
 
 def wait(
@@ -111,10 +109,6 @@ def wait(
     return (yield from waiting.steps(seen))
 
 
-def _is_plain_function(value: object) -> bool:
-    return value is None or (callable(value) and not inspect.iscoroutinefunction(value))
-
-
 class _Waiting:
     """One wait: what was seen, since when, and what follows from it."""
 
@@ -129,6 +123,7 @@ class _Waiting:
         self.task: TextGenResponse | None = None
         self._id = task_id
         self._waits = waits
+        self._options = options
         self._longest_poll = options.timeout or _operations.TIMEOUT
         self._clock = clock
         self._started = started
@@ -187,7 +182,8 @@ class _Waiting:
         """The task by its id, else out of the list. Raises what the poll met."""
         self._polled = True
         # No retries: the next poll is one.
-        options = Options(min(max(self._left(), _SHORTEST), self._longest_poll), max_retries=0)
+        timeout = min(max(self._left(), _SHORTEST), self._longest_poll)
+        options = self._options.but(timeout, max_retries=0)
         if self._retrieve_misses < _RETRIEVE_TRIES:
             try:
                 return (yield from _operations.call(_operations.retrieve(self._id, options)))
