@@ -1,0 +1,1 @@
+"""From the provider's pages to openapi.yaml: what `sync_spec` is made of."""
