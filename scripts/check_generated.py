@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from generate import PACKAGE, ROOT, generate
+from generate import generate
+from install import PACKAGE, ROOT
 
 
 def main() -> None:

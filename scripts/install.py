@@ -1,0 +1,84 @@
+"""Put a new spec and the package made from it in place: both, whole, or neither.
+
+A signal waits until both are there. After a kill in between, the next run restores what was there
+before it begins.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+SPEC: Final = ROOT / "openapi.yaml"
+PACKAGE: Final = ROOT / "generated" / "creatify_api"
+_SIGNALS: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
+def install(package: Path, target: Path = PACKAGE, spec: tuple[Path, Path] | None = None) -> bool:
+    """Replace `target` by `package`, and the second file of `spec` by the first.
+
+    False if all of it is so already. What is new is copied beside its place first, so that only
+    renames are left to be done.
+    """
+    place = spec[1] if spec is not None else SPEC
+    recover(target, place)
+    is_same = spec is None or filecmp.cmp(*spec, shallow=False)
+    if is_same and _files(package) == _files(target):
+        return False
+    fresh, former = _beside(target, "new"), _beside(target, "old")
+    shutil.copytree(package, fresh)
+    staged = [(fresh, target)]
+    if spec is not None:
+        shutil.copyfile(spec[0], _beside(place, "new"))
+        shutil.copyfile(place, _beside(place, "old"))
+        staged.insert(0, (_beside(place, "new"), place))
+    with _undisturbed():
+        if target.exists():
+            target.rename(former)
+        for source, end in staged:
+            os.replace(source, end)  # noqa: PTH105 - the rename that is atomic, by its name
+    recover(target, place)
+    return True
+
+
+def recover(target: Path = PACKAGE, spec: Path = SPEC) -> None:
+    """Undo what a killed run left half done, and clear away what it left beside."""
+    former = _beside(target, "old")
+    if former.exists() and not target.exists():
+        former.rename(target)
+        if _beside(spec, "old").exists():
+            os.replace(_beside(spec, "old"), spec)  # noqa: PTH105 - as above
+    for leftover in (former, _beside(target, "new")):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for file in (_beside(spec, "old"), _beside(spec, "new")):
+        file.unlink(missing_ok=True)
+
+
+def _beside(target: Path, what: str) -> Path:
+    return target.with_name(f".{target.name}.{what}")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
