@@ -7,10 +7,10 @@ CONSTRAINTS := scripts/constraints.txt
 CODE := wrapper scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check generate format setup clean
+.PHONY: help demo test soak check spec spec-diff regen generate format setup clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Show the main job against the emulator (LIVE=1: against the real API, which costs credits)
 	@$(BIN)/python scripts/demo.py $(if $(LIVE),--live)
@@ -28,6 +28,15 @@ check: $(READY) ## Format, lint, types, layers, and drift of the generated code
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_generated.py
+
+spec: $(READY) ## Read the provider's pages into openapi.yaml (FROM=folder-or-files: offline)
+	@$(BIN)/python scripts/sync_spec.py $(if $(ALLOW_VANISHED),--allow-vanished) $(FROM)
+
+spec-diff: $(READY) ## What the change of the API since BASE (a git ref, default HEAD) does to callers
+	@$(BIN)/python scripts/spec_diff.py $(BASE) $(if $(CHANGELOG),--changelog)
+
+regen: $(READY) ## All of it when the API has changed: read, generate, check, report (FROM=...)
+	@$(BIN)/python scripts/regen.py $(if $(ALLOW_VANISHED),--allow-vanished) $(FROM)
 
 generate: $(READY) ## Make generated/ from openapi.yaml and scripts/overlay.yaml
 	$(BIN)/python scripts/generate.py

@@ -1,0 +1,85 @@
+"""When the API has changed: from the provider's pages to a checked client, in one command.
+
+    python scripts/regen.py [--allow-vanished] [PAGES...]   (default: those in spec_pages.toml)
+
+Reads the pages, validates, applies the overlay, generates; then checks format, types and the tests
+that hold the wrapper against the spec, and reports what the change does to callers. It stops at the
+first failure and says which part of the wrapper is touched. Up to the checks nothing is written;
+then the spec and the package are put in place together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from generate import generate
+from install import PACKAGE, ROOT, SPEC, install
+from overlay import OverlayError
+from spec_diff import SpecDiffError, draft, report_since, write_draft
+from sync_spec import summary, sync
+from syncing.pages import SyncError
+
+CODE: Final = ("wrapper", "scripts", "tests")
+TESTS: Final = tuple(
+    f"tests/test_{name}.py"
+    for name in ("contract", "types", "schema", "roundtrip", "spec_mock", "drift")
+)
+CHECKS: Final = {
+    "format": ("ruff", "format", "--check", "--quiet", *CODE),
+    "types": ("mypy", *CODE),
+    "tests": ("pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", *TESTS),
+}
+_PLACE: Final = re.compile(r"wrapper/creatify/[\w/]+\.py|tests/\w+\.py::\w+")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do it all; the result is the exit status: 0 if it is done and no caller breaks, else 1."""
+    parser = argparse.ArgumentParser(description="From the provider's pages to a checked client.")
+    parser.add_argument("pages", nargs="*", type=Path, help="folders or files, offline")
+    parser.add_argument("--allow-vanished", action="store_true", help="operations may be gone")
+    options = parser.parse_args(arguments)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            spec, package = Path(scratch) / "openapi.yaml", Path(scratch) / "creatify_api"
+            spec.write_bytes(SPEC.read_bytes())
+            synced = sync(options.pages, spec, allow_vanished=options.allow_vanished)
+            print(summary(synced))
+            generate(spec, package)
+            changed = install(package, PACKAGE, (spec, SPEC))
+        print("generated/creatify_api is", "replaced" if changed else "unchanged")
+        for name, command in CHECKS.items():
+            if not passes(name, command):
+                return 1
+        found, current = report_since("HEAD")
+    except (SyncError, OverlayError, SpecDiffError) as error:
+        print(f"regen: {error}", file=sys.stderr)
+        return 1
+    print(found.markdown() or "The API is what it was.", end="\n")
+    if not found.empty:
+        write_draft(ROOT / "CHANGELOG.md", draft(found, current))
+        print(f"Version to publish: {found.proposed_version(current)}; CHANGELOG.md has a draft.")
+    return 1 if found.breaks else 0
+
+
+def passes(name: str, command: tuple[str, ...]) -> bool:
+    """Whether a check passes; if not, what it says and which parts of the wrapper it names."""
+    done = subprocess.run(  # noqa: S603 - the command is fixed, no user input reaches it
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    print(f"{name}: {'fine' if not done.returncode else 'FAILED'}")
+    if done.returncode:
+        said = done.stdout + done.stderr
+        print(said)
+        for place in sorted(set(_PLACE.findall(said))):
+            print(f"the change touches {place}")
+    return not done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

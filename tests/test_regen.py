@@ -1,0 +1,251 @@
+"""A new spec and its package are put in place together; one command does it all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import install
+import regen
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "tests" / "pages" / "get_text_generator_items.md"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A spec and a package that are there, and new ones."""
+    for name, text in (("there", "old"), ("fresh", "new")):
+        (tmp_path / name / "package" / "models").mkdir(parents=True)
+        (tmp_path / name / "package" / "models" / "a.py").write_text(text)
+        (tmp_path / name / "package" / f"{text}.py").write_text(text)
+        (tmp_path / name / "openapi.yaml").write_text(text)
+    return tmp_path
+
+
+def put(tree: Path) -> bool:
+    there, fresh = tree / "there", tree / "fresh"
+    specs = (fresh / "openapi.yaml", there / "openapi.yaml")
+    return install.install(fresh / "package", there / "package", specs)
+
+
+def state(tree: Path) -> tuple[set[str], str]:
+    """The names of all that is there, and what the spec says."""
+    there = tree / "there"
+    names = {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()}
+    return names, (there / "openapi.yaml").read_text()
+
+
+OLD = ({"openapi.yaml", "package/models/a.py", "package/old.py"}, "old")
+NEW = ({"openapi.yaml", "package/models/a.py", "package/new.py"}, "new")
+
+
+def test_what_is_new_takes_the_place_of_what_was_there(tree: Path) -> None:
+    assert put(tree)
+    assert state(tree) == NEW
+    assert (tree / "there" / "package" / "models" / "a.py").read_text() == "new"
+
+
+def test_what_is_the_same_is_not_touched(tree: Path) -> None:
+    put(tree)
+    before = [path.stat().st_mtime_ns for path in sorted((tree / "there").rglob("*"))]
+    assert not put(tree)
+    assert [path.stat().st_mtime_ns for path in sorted((tree / "there").rglob("*"))] == before
+
+
+def test_a_package_may_come_alone_and_to_an_empty_place(tree: Path) -> None:
+    shutil.rmtree(tree / "there" / "package")
+    assert install.install(tree / "fresh" / "package", tree / "there" / "package")
+    assert state(tree) == (NEW[0], "old")
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+import install
+left = int(sys.argv[3])
+def counted(act):
+    def wrapped(*args, **kwargs):
+        global left
+        if not left:
+            os._exit(9)
+        left -= 1
+        return act(*args, **kwargs)
+    return wrapped
+os.replace = counted(os.replace)
+Path.rename = counted(Path.rename)
+install.shutil.copytree = counted(install.shutil.copytree)
+install.shutil.copyfile = counted(install.shutil.copyfile)
+tree = Path(sys.argv[2])
+install.install(tree / "fresh" / "package", tree / "there" / "package",
+    (tree / "fresh" / "openapi.yaml", tree / "there" / "openapi.yaml"))
+"""
+
+
+@pytest.mark.parametrize("steps", range(12))
+def test_a_kill_at_any_step_leaves_the_old_or_the_new_and_nothing_beside(
+    tree: Path, steps: int
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(ROOT / "scripts"), str(tree), str(steps)]
+    code = subprocess.run(command, check=False).returncode
+    assert code == 9 or steps > 6  # files that are copied, renamed and replaced
+    install.recover(tree / "there" / "package", tree / "there" / "openapi.yaml")
+    assert state(tree) == (OLD if code else NEW)
+    put(tree)
+    assert state(tree) == NEW
+
+
+def test_a_signal_waits_until_both_are_in_place(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def interrupted(source: Path, target: Path) -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        time.sleep(0.01)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        put(tree)
+    monkeypatch.undo()
+    install.recover(tree / "there" / "package", tree / "there" / "openapi.yaml")
+    assert state(tree) == NEW
+
+
+def test_a_check_that_fails_names_the_part_of_the_wrapper(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(regen, "ROOT", tmp_path)
+    module = "import sys; sys.exit('wrapper/creatify/_messages.py:12: error: no such type')"
+    (tmp_path / "failing.py").write_text(module)
+    (tmp_path / "fine.py").write_text("")
+    assert regen.passes("types", ("fine",))
+    assert not regen.passes("types", ("failing",))
+    assert capsys.readouterr().out.splitlines() == [
+        "types: fine",
+        "types: FAILED",
+        "wrapper/creatify/_messages.py:12: error: no such type",
+        "",
+        "the change touches wrapper/creatify/_messages.py",
+    ]
+
+
+NEW_OPERATION = """
+# Cancel a Text Generator task
+
+## OpenAPI
+
+````yaml post /sse/text_generator/{id}/cancel/
+openapi: 3.0.3
+info:
+  title: creatify.ai API
+  version: 1.0.0
+  description: API for creatify.ai
+servers: []
+security: []
+paths:
+  /sse/text_generator/{id}/cancel/:
+    post:
+      tags:
+        - text_generator
+      operationId: sse_text_generator_cancel
+      parameters:
+        - in: path
+          name: id
+          required: true
+          schema:
+            type: string
+            format: uuid
+      responses:
+        '204':
+          description: Cancelled.
+````
+"""
+
+
+class TestTheWholeCommand:
+    """On a copy of the project."""
+
+    @pytest.fixture
+    def project(self, tmp_path: Path) -> Path:
+        project = tmp_path / "project"
+        subprocess.run(["git", "clone", "--quiet", ROOT, project], check=True)
+        return project
+
+    def run(self, project: Path, *pages: Path) -> tuple[int, str]:
+        folders = ("wrapper", "generated", "scripts")
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(str(project / folder) for folder in folders),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        done = subprocess.run(
+            [sys.executable, project / "scripts" / "regen.py", *pages],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def changed(self, project: Path) -> set[str]:
+        command = ["git", "-C", str(project), "status", "--porcelain"]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return {line[3:] for line in lines.splitlines()}
+
+    @pytest.mark.slow
+    def test_an_unchanged_api_leaves_the_tree_clean_in_less_than_a_minute(
+        self, project: Path
+    ) -> None:
+        began = time.monotonic()
+        code, said = self.run(project, PAGE)
+        assert (code, self.changed(project)) == (0, set()), said
+        assert time.monotonic() - began < 60
+        assert "openapi.yaml is unchanged" in said
+
+    @pytest.mark.slow
+    def test_a_change_that_adds_is_in_place_and_reported_and_what_is_not_wrapped_is_named(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        page = tmp_path / "get_text_generator_items.md"
+        text = PAGE.read_text()
+        field = "        failed_reason:\n          type: string\n"
+        page.write_text(text.replace(field, f"        language:\n          type: string\n{field}"))
+        code, said = self.run(project, page)
+        assert code == 0, said
+        assert "TextGenResponse.language" in said
+        assert self.changed(project) >= {"openapi.yaml", "CHANGELOG.md"}
+        assert "language" in (project / "openapi.yaml").read_text()
+        model = project / "generated" / "creatify_api" / "models" / "text_gen_response.py"
+        assert "language: str | Unset = UNSET" in model.read_text()
+        other = tmp_path / "cancel.md"
+        other.write_text(NEW_OPERATION)
+        code, said = self.run(project, page, other)
+        assert code == 1
+        assert "sse_text_generator_cancel" in said
+        assert "the change touches tests/test_contract.py::" in said
+
+    @pytest.mark.slow
+    def test_a_change_that_breaks_the_wrapper_stops_where_it_is_and_names_the_module(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        page = tmp_path / "get_text_generator_items.md"
+        text = PAGE.read_text()
+        status = "        failed_reason:\n          type: string\n"
+        assert status in text
+        page.write_text(text.replace(status, "        failed_reason:\n          type: integer\n"))
+        code, said = self.run(project, page)
+        assert code == 1
+        assert "types: FAILED" in said
+        assert "the change touches wrapper/creatify/_wait.py" in said
