@@ -24,8 +24,8 @@ from creatify import (
     RateLimitError,
     user,
 )
+from creatify._attempts import attempts
 from creatify._config import Arguments, resolve
-from creatify._connection import attempts
 from creatify._flow import Sleep
 from creatify._retry import retry_delay
 from creatify_api.api.text_generator import sse_text_generator_list

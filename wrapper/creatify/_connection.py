@@ -1,39 +1,33 @@
-"""Where requests leave: credentials are added, the transport's errors get their names.
+"""Where requests leave, and the transport's errors get their names.
 
 One class per colour over one `httpx.Client` or `httpx.AsyncClient`. What several steps need stands
-in a flow, `attempts`.
+in a flow, `_attempts.attempts`.
 """
 
 from __future__ import annotations
 
-import math
 import os
-import random
 import socket
 import sys
-import time
 from collections import deque
 from contextlib import aclosing, closing, suppress
-from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
 
 import httpx
 
+from creatify._attempts import asks_for_stream, attempts, unsigned
 from creatify._body import Body, unread
-from creatify._config import ID_HEADER, KEY_HEADER
 from creatify._errors import (
     MAY_BE_CHARGED,
     APIConnectionError,
     APITimeoutError,
     ConfigurationError,
     CreatifyError,
-    one_line,
 )
-from creatify._flow import Flow, Send, Sleep, run, run_async
+from creatify._flow import run, run_async
 from creatify._ledger import Ledger, ledger_of
-from creatify._log import LOGGER
-from creatify._pool import DEADLINE, Deadline, async_client, sync_client
-from creatify._retry import retry_delay
-from creatify._status import EVENT_STREAM, is_event_stream
+from creatify._pool import async_client, sync_client
+from creatify._status import is_event_stream
 from creatify._version import __version__
 
 if TYPE_CHECKING:
@@ -41,15 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from creatify._config import Keys, Settings
+    from creatify._config import Settings
     from creatify._operations import Call
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds that a connection may take to be made."""
-_UNAUTHORIZED: Final = 401
-_ID: Final = "x-request-id"
 _FREE: Final = "nothing is charged for it: try again"
-_LEAST_TIMEOUT: Final = 0.001  # seconds; the system refuses a timeout that has passed
 _USER_AGENT: Final = (
     f"creatify-client/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
 )
@@ -69,72 +60,6 @@ _NOT_SENT: Final = (
 
 Client = TypeVar("Client", bound=httpx.Client | httpx.AsyncClient)
 AnyConnection = TypeVar("AnyConnection", bound="Connection | AsyncConnection")
-Attempts: TypeAlias = Flow[httpx.Request, httpx.Response, httpx.Response]
-
-
-def attempts(
-    request: httpx.Request,
-    settings: Settings,
-    max_retries: int,
-    clock: Callable[[], float] = time.monotonic,
-) -> Attempts:
-    """One request with all that may have to be sent for it, within its read timeout.
-
-    Retries are `_retry`'s decision. After a 401 it is sent once more if the credentials have
-    changed meanwhile. Credentials go to the configured origin only.
-    """
-    deadline = Deadline(clock() + (request.extensions["timeout"]["read"] or math.inf))
-    request.extensions[DEADLINE] = deadline
-    met = yield from _attempt(request, settings, 1, clock)
-    for retries in range(max_retries):
-        chance = random.random()  # noqa: S311 - it spreads load and guards no secret
-        delay = retry_delay(request.method, met, retries, chance)
-        if delay is None or clock() + delay >= deadline.at:
-            break
-        LOGGER.info("%s %s is sent again in %.2f s", request.method, request.url.path, delay)
-        yield Sleep(delay)
-        if clock() >= deadline.at:  # a sleep may take longer than it was told to
-            break
-        met = yield from _attempt(request, settings, retries + 2, clock)
-    if isinstance(met, APIConnectionError):
-        try:
-            raise met
-        finally:
-            del met  # the error holds this frame, and must not be held by it
-    # Nobody after this sees the request that carries the credentials.
-    met.request = request
-    return met
-
-
-def _attempt(
-    request: httpx.Request, settings: Settings, number: int, clock: Callable[[], float]
-) -> Flow[httpx.Request, httpx.Response, httpx.Response | APIConnectionError]:
-    """What one attempt met, with a second request after a 401 if the credentials have changed."""
-    if _origin(request.url) != _origin(httpx.URL(settings.base_url)):
-        return (yield from _logged(request, number, clock))
-    used = settings.credentials.get()
-    met = yield from _logged(_outgoing(request, used, clock()), number, clock)
-    if isinstance(met, httpx.Response) and met.status_code == _UNAUTHORIZED:
-        fresh = settings.credentials.reread()
-        if fresh is not None and fresh != used:
-            return (yield from _logged(_outgoing(request, fresh, clock()), number, clock))
-    return met
-
-
-def _logged(
-    request: httpx.Request, number: int, clock: Callable[[], float]
-) -> Flow[httpx.Request, httpx.Response, httpx.Response | APIConnectionError]:
-    """Send a request, and say in the log what it met."""
-    began = clock()
-    try:
-        response = yield Send(request)
-    except CreatifyError as error:
-        _log(request, number, clock() - began, type(error).__name__)
-        if not isinstance(error, APIConnectionError):
-            raise
-        return error
-    _log(request, number, clock() - began, response.status_code, response.headers.get(_ID))
-    return response
 
 
 class ConnectionErrors:
@@ -162,7 +87,7 @@ class ConnectionErrors:
             inner = inner.__cause__ or inner.__context__
         if isinstance(error, httpx.RequestError):
             # httpx gives its error the request that carries the credentials.
-            error.request = _unsigned(self._request)
+            error.request = unsigned(self._request)
             raise _connection_error(error) from error
         if isinstance(error, httpx.StreamError):
             raise APIConnectionError("the stream was closed here", request_sent=True) from error
@@ -367,24 +292,6 @@ def timeouts(seconds: float) -> httpx.Timeout:
     return httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
 
 
-def _log(
-    request: httpx.Request,
-    number: int,
-    seconds: float,
-    met: object,
-    request_id: str | None = None,
-) -> None:
-    LOGGER.debug(
-        "%s %s: %s after %.3f s (attempt %d, request id %s)",
-        request.method,
-        request.url.path,
-        met,
-        seconds,
-        number,
-        request_id and one_line(request_id),
-    )
-
-
 def _connection_error(error: httpx.RequestError) -> APIConnectionError:
     kind = APITimeoutError if isinstance(error, httpx.TimeoutException) else APIConnectionError
     sent = not isinstance(error, _NOT_SENT)
@@ -415,44 +322,7 @@ def _detail(error: httpx.RequestError) -> str:
 
 def _is_left_open(request: httpx.Request, response: httpx.Response) -> bool:
     """Whether a stream was asked for and has come; every other answer is read whole at once."""
-    return _asks_for_stream(request) and is_event_stream(response)
-
-
-def _asks_for_stream(request: httpx.Request) -> bool:
-    return bool(request.headers.get("accept") == EVENT_STREAM)
-
-
-def _outgoing(request: httpx.Request, keys: Keys, now: float) -> httpx.Request:
-    """The request as it leaves: with credentials, and no time beyond the deadline."""
-    outgoing = _unsigned(request)
-    outgoing.headers[ID_HEADER], outgoing.headers[KEY_HEADER] = keys.api_id, keys.api_key
-    own = request.extensions["timeout"]
-    left = max(request.extensions[DEADLINE].at - now, _LEAST_TIMEOUT)
-    outgoing.extensions["timeout"] = {
-        name: seconds if left == math.inf else min(seconds or left, left)
-        for name, seconds in own.items()
-    }
-    if _asks_for_stream(request):
-        # It holds for each read of a stream, which goes on after the deadline of its beginning.
-        outgoing.extensions["timeout"]["read"] = own["read"]
-    return outgoing
-
-
-def _unsigned(request: httpx.Request) -> httpx.Request:
-    copy = httpx.Request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        stream=request.stream,
-        extensions=dict(request.extensions),
-    )
-    for name in (ID_HEADER, KEY_HEADER):
-        copy.headers.pop(name, None)
-    return copy
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
+    return asks_for_stream(request) and is_event_stream(response)
 
 
 def _wrong_colour(client: str, functions: str) -> NoReturn:
