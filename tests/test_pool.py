@@ -390,6 +390,7 @@ class TestLeavingNothing:
             assert connections(client) == []
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_keyboard_interrupt_closes_the_connection(serve: Serve) -> None:
     closed: list[bool] = []
     main = threading.main_thread().ident

@@ -104,6 +104,7 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new_and_nothing_beside(
     assert state(tree) == NEW
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_waits_until_both_are_in_place(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

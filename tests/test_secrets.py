@@ -218,6 +218,7 @@ async def test_a_header_that_says_a_credential_back_does_not_show_it(
     assert caught.value.headers["x-echo"] == "***"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_the_request_is_written_keeps_no_frame_that_holds_it() -> None:
     main = threading.main_thread().ident
     assert main is not None
