@@ -2,10 +2,10 @@
 
     python scripts/regen.py [--allow-vanished] [PAGES...]   (default: those in spec_pages.toml)
 
-Reads the pages, validates, applies the overlay, generates; then checks format, types and the tests
-that hold the wrapper against the spec, and reports what the change does to callers. It stops at the
-first failure and says which part of the wrapper is touched. Up to the checks nothing is written;
-then the spec and the package are put in place together.
+Reads the pages, validates, applies the overlay, generates, puts the spec and the package in place
+together, and reports what the change does to callers; then checks format, types and the tests that
+hold the wrapper against the spec. It stops at the first failure and says which part of the wrapper
+is touched.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from generate import generate
-from install import PACKAGE, ROOT, SPEC, install
+from install import PACKAGE, ROOT, SPEC, install, recover
 from overlay import OverlayError
 from spec_diff import SpecDiffError, draft, report_since, write_draft
 from sync_spec import summary, sync
@@ -39,11 +39,12 @@ _PLACE: Final = re.compile(r"wrapper/creatify/[\w/]+\.py|tests/\w+\.py::\w+")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do it all; the result is the exit status: 0 if it is done and no caller breaks, else 1."""
+    """Do it all; the exit status is 0 if no caller breaks, 1 if one does, 2 if it is not done."""
     parser = argparse.ArgumentParser(description="From the provider's pages to a checked client.")
     parser.add_argument("pages", nargs="*", type=Path, help="folders or files, offline")
     parser.add_argument("--allow-vanished", action="store_true", help="operations may be gone")
     options = parser.parse_args(arguments)
+    recover()
     try:
         with tempfile.TemporaryDirectory() as scratch:
             spec, package = Path(scratch) / "openapi.yaml", Path(scratch) / "creatify_api"
@@ -53,17 +54,17 @@ def main(arguments: list[str] | None = None) -> int:
             generate(spec, package)
             changed = install(package, PACKAGE, (spec, SPEC))
         print("generated/creatify_api is", "replaced" if changed else "unchanged")
-        for name, command in CHECKS.items():
-            if not passes(name, command):
-                return 1
         found, current = report_since("HEAD")
     except (SyncError, OverlayError, SpecDiffError) as error:
         print(f"regen: {error}", file=sys.stderr)
-        return 1
-    print(found.markdown() or "The API is what it was.", end="\n")
+        return 2
+    # Before the checks: what they stop at is explained by it.
+    print(found.markdown())
     if not found.empty:
         write_draft(ROOT / "CHANGELOG.md", draft(found, current))
         print(f"Version to publish: {found.proposed_version(current)}; CHANGELOG.md has a draft.")
+    if not all(passes(name, command) for name, command in CHECKS.items()):
+        return 2
     return 1 if found.breaks else 0
 
 

@@ -83,14 +83,20 @@ def no_credential_shows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pickle, "dumps", searched_dumps)
     monkeypatch.setattr(pytest, "raises", searched_raises)
     loggers = [logging.getLogger(name) for name in ("creatify", "httpx", "httpcore")]
-    levels = [logger.level for logger in loggers]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    root, _, *below = [logging.getLogger(), *loggers]
     for logger in loggers:
         logger.setLevel(logging.DEBUG)
-    logging.getLogger().addHandler(handler)
+    for logger in below:
+        logger.propagate = False  # pytest would keep and write all of it
+    for logger in (root, *below):
+        logger.addHandler(handler)
     yield
-    logging.getLogger().removeHandler(handler)
-    for logger, level in zip(loggers, levels, strict=True):
+    for logger in (root, *below):
+        logger.removeHandler(handler)
+    for logger, (level, propagate) in zip(loggers, before, strict=True):
         logger.setLevel(level)
+        logger.propagate = propagate
     assert not handler.leaked, f"a log shows a credential: {handler.leaked}"
 
 

@@ -233,7 +233,7 @@ class TestTheWholeCommand:
         other = tmp_path / "cancel.md"
         other.write_text(NEW_OPERATION)
         code, said = self.run(project, page, other)
-        assert code == 1
+        assert code == 2
         assert "sse_text_generator_cancel" in said
         assert "the change touches tests/test_contract.py::" in said
 
@@ -247,6 +247,7 @@ class TestTheWholeCommand:
         assert status in text
         page.write_text(text.replace(status, "        failed_reason:\n          type: integer\n"))
         code, said = self.run(project, page)
-        assert code == 1
+        assert code == 2
+        assert "`TextGenResponse.failed_reason`" in said
         assert "types: FAILED" in said
         assert "the change touches wrapper/creatify/_wait.py" in said

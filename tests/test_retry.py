@@ -22,6 +22,7 @@ from creatify import (
     InternalServerError,
     OutcomeUnknownError,
     RateLimitError,
+    ResponseDecodeError,
     user,
 )
 from creatify._attempts import attempts
@@ -91,6 +92,7 @@ ALWAYS = [
 ONLY_SAFE = [UNKNOWN, *(answered(status) for status in (408, 500, 502, 503, 504, 520, 599))]
 NEVER = [
     tls_failure(),
+    ResponseDecodeError("no JSON", payload=b"", path="$"),
     *(answered(status) for status in (200, 201, 204, 301, 307, 400, 401, 402, 403, 404, 409, 422)),
     answered(429, "61"),
     answered(503, "3600"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from diffing.spec_report import Entry, Report
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 TODAY: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
 OVERLAY: dict[str, Any] = yaml.safe_load((ROOT / "scripts" / "overlay.yaml").read_text())

@@ -1022,3 +1022,9 @@ def test_a_text_that_trips_the_parser_is_an_error(text: str) -> None:
 def test_what_json_can_not_say_is_not_read(text: str) -> None:
     with pytest.raises(UnreadableError, match="is no JSON value"):
         read(text)
+
+
+@pytest.mark.parametrize("text", ["", " \n\n", "\r", "## OpenAPI\r\r````yaml get /x/\r````\r"])
+def test_a_page_of_nothing_or_of_other_line_ends_is_an_error_of_ours(text: str) -> None:
+    with pytest.raises(SyncError):
+        parse_page("page.md", text)

@@ -158,7 +158,7 @@ def _fence(name: str, text: str, tokens: list[Token]) -> tuple[Token, str, str]:
     )
     if not announced:
         raise SyncError(f"{name}: line {start + 1}: announces no operation as `yaml get /path/`")
-    closing = text.split("\n")[end - 1].strip()
+    closing = re.split(r"\r\n|\n|\r", text)[end - 1].strip()  # the lines of Markdown
     if end == start + 1 or not closing.startswith(fences[0].markup):
         raise SyncError(f"{name}: line {end}: ends inside the fragment")
     return fences[0], announced[1].lower(), announced[2]
@@ -168,7 +168,7 @@ def _section(tokens: list[Token]) -> list[Token]:
     """What stands under `## OpenAPI`, up to the next heading of its level or above."""
     inside: list[Token] = []
     found = False
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for token, following in zip(tokens, [*tokens[1:], None], strict=False):
         if token.type == "heading_open" and token.tag in {"h1", "h2"} and following:
             found = token.tag == "h2" and following.content.strip().lower() == "openapi"
         elif found:

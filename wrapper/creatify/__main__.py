@@ -10,6 +10,8 @@ from pathlib import Path
 import creatify_api
 from creatify._version import __version__
 
+_METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
+
 
 def main(argv: list[str] | None = None) -> None:
     """Print the answer to standard output."""
@@ -26,7 +28,11 @@ def main(argv: list[str] | None = None) -> None:
         f"sha256 {creatify_api.__spec_sha256__} of {file.name} in creatify_api",
     ]
     for path, item in spec["paths"].items():
-        lines += [f"{method.upper():6} {path} {item[method]['operationId']}" for method in item]
+        operations = {key: value for key, value in item.items() if key in _METHODS}
+        lines += [
+            f"{method.upper():6} {path} {operation.get('operationId', '')}"
+            for method, operation in operations.items()
+        ]
     sys.stdout.write("\n".join(lines) + "\n")
 
 

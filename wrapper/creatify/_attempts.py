@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import httpx
 
 from creatify._config import ID_HEADER, KEY_HEADER
-from creatify._errors import APIConnectionError, CreatifyError, one_line
+from creatify._errors import CreatifyError, one_line
 from creatify._flow import Flow, Send, Sleep
 from creatify._log import LOGGER
 from creatify._pool import DEADLINE, Deadline
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from creatify._config import Keys, Settings
 
-Attempts: TypeAlias = Flow[httpx.Request, httpx.Response, httpx.Response]
+Met: TypeAlias = httpx.Response | CreatifyError
+"""What a request met: an error is given back to the flow, as an answer is."""
+Attempts: TypeAlias = Flow[httpx.Request, Met, httpx.Response]
 
 _UNAUTHORIZED: Final = 401
 _ID: Final = "x-request-id"
@@ -56,7 +58,7 @@ def attempts(
         if clock() >= deadline.at:  # a sleep may take longer than it was told to
             break
         met = yield from _attempt(request, settings, retries + 2, clock)
-    if isinstance(met, APIConnectionError):
+    if isinstance(met, CreatifyError):
         try:
             raise met
         finally:
@@ -68,7 +70,7 @@ def attempts(
 
 def _attempt(
     request: httpx.Request, settings: Settings, number: int, clock: Callable[[], float]
-) -> Flow[httpx.Request, httpx.Response, httpx.Response | APIConnectionError]:
+) -> Flow[httpx.Request, Met, Met]:
     """What one attempt met, with a second request after a 401 if the credentials have changed."""
     if _origin(request.url) != _origin(httpx.URL(settings.base_url)):
         return (yield from _logged(request, number, clock))
@@ -83,18 +85,14 @@ def _attempt(
 
 def _logged(
     request: httpx.Request, number: int, clock: Callable[[], float]
-) -> Flow[httpx.Request, httpx.Response, httpx.Response | APIConnectionError]:
+) -> Flow[httpx.Request, Met, Met]:
     """Send a request, and say in the log what it met."""
     began = clock()
-    try:
-        response = yield Send(request)
-    except CreatifyError as error:
-        _log(request, number, clock() - began, type(error).__name__)
-        if not isinstance(error, APIConnectionError):
-            raise
-        return error
-    _log(request, number, clock() - began, response.status_code, response.headers.get(_ID))
-    return response
+    met = yield Send(request)
+    said = type(met).__name__ if isinstance(met, CreatifyError) else met.status_code
+    request_id = None if isinstance(met, CreatifyError) else met.headers.get(_ID)
+    _log(request, number, clock() - began, said, request_id)
+    return met
 
 
 def asks_for_stream(request: httpx.Request) -> bool:
@@ -141,7 +139,7 @@ def _log(
     number: int,
     seconds: float,
     met: object,
-    request_id: str | None = None,
+    request_id: str | None,
 ) -> None:
     LOGGER.debug(
         "%s %s: %s after %.3f s (attempt %d, request id %s)",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from creatify._attempts import Met
     from creatify._config import Settings
     from creatify._operations import Call
 
@@ -181,7 +182,7 @@ class Connection(_Connection[httpx.Client]):
 
     def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:
         """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
-        return run(attempts(request, self.settings, max_retries), self._attempt)
+        return run(attempts(request, self.settings, max_retries), self._met)
 
     def fetch(self, call: Call) -> httpx.Response:
         """The answer to a call; see `send`."""
@@ -194,6 +195,12 @@ class Connection(_Connection[httpx.Client]):
         client = self._clients.get(os.getpid())
         if client is not None and self._given is None:
             client.close()
+
+    def _met(self, request: httpx.Request) -> Met:
+        try:
+            return self._attempt(request)
+        except CreatifyError as error:
+            return error
 
     def _close_dropped(self) -> None:
         while (dropped := self._next_dropped()) is not None:
@@ -222,7 +229,7 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
     async def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:
         """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
         self._check_loop()
-        return await run_async(attempts(request, self.settings, max_retries), self._attempt)
+        return await run_async(attempts(request, self.settings, max_retries), self._met)
 
     async def fetch(self, call: Call) -> httpx.Response:
         """The answer to a call; see `send`."""
@@ -247,6 +254,12 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
             raise ConfigurationError(
                 "this AsyncCreatify was used in another event loop: make one for each loop"
             )
+
+    async def _met(self, request: httpx.Request) -> Met:
+        try:
+            return await self._attempt(request)
+        except CreatifyError as error:
+            return error
 
     async def _close_dropped(self) -> None:
         while (dropped := self._next_dropped()) is not None:

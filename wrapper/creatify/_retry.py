@@ -11,7 +11,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from creatify._errors import APIConnectionError
+from creatify._errors import APIConnectionError, CreatifyError
 from creatify._status import retry_after, was_rejected
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERROR, _UNAVAILABLE = 408, 429, 50
 
 
 def retry_delay(
-    method: str, met: httpx.Response | APIConnectionError, retries: int, chance: float
+    method: str, met: httpx.Response | CreatifyError, retries: int, chance: float
 ) -> float | None:
     """Seconds until the request is sent again; None if it is not.
 
@@ -34,15 +34,17 @@ def retry_delay(
     """
     if not _may_send_again(met, safe=method.upper() in _SAFE):
         return None
-    asked = None if isinstance(met, APIConnectionError) else retry_after(met.headers)
+    asked = None if isinstance(met, CreatifyError) else retry_after(met.headers)
     if asked is not None:
         return asked if asked <= _LONGEST_RETRY_AFTER else None
     return min(_FIRST_DELAY * 2.0**retries, _LONGEST_DELAY) * chance
 
 
-def _may_send_again(met: httpx.Response | APIConnectionError, *, safe: bool) -> bool:
+def _may_send_again(met: httpx.Response | CreatifyError, *, safe: bool) -> bool:
     if isinstance(met, APIConnectionError):
         return not _is_tls(met) and (safe or not met.request_sent)
+    if isinstance(met, CreatifyError):
+        return False
     status = met.status_code
     if status == _TOO_MANY_REQUESTS:
         return True
