@@ -16,7 +16,7 @@ import pytest
 import creatify_api
 from creatify import ConfigurationError, Drift, _schema, user
 from creatify import __main__ as command
-from creatify._drift import _logged
+from creatify._drift import _logged, tell
 from creatify.testing import Emulator, faults
 
 if TYPE_CHECKING:
@@ -138,6 +138,18 @@ async def test_the_log_has_each_place_once_and_no_value(
         f"drift from the spec: {drift.kind} at {drift.schema}.{drift.property}" for drift in TOLD
     ]
     assert "a-private" not in caplog.text
+
+
+def test_what_was_not_logged_is_logged_once_it_may_be(caplog: pytest.LogCaptureFixture) -> None:
+    """And a name that the server chose forges no line."""
+    drift = Drift("S", "evil\nERROR forged", "unknown property")
+    with caplog.at_level(logging.INFO, "creatify"):
+        tell({drift}, None)
+    with caplog.at_level(logging.DEBUG, "creatify"):
+        tell({drift}, None)
+        tell({drift}, None)
+    told = [r.getMessage() for r in caplog.records]
+    assert told == ["drift from the spec: unknown property at S.evil ERROR forged"]
 
 
 @pytest.mark.anyio

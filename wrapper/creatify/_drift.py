@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from creatify._errors import one_line
 from creatify._log import LOGGER
 
 if TYPE_CHECKING:
@@ -31,11 +32,10 @@ def tell(drifts: set[Drift] | None, on_drift: OnDrift | None) -> None:
     An error of `on_drift` is logged and goes no further: the answer may be paid for.
     """
     for drift in sorted(drifts or ()):
-        if drift not in _logged:
+        if LOGGER.isEnabledFor(logging.DEBUG) and drift not in _logged:
             _logged.add(drift)
-            LOGGER.debug(
-                "drift from the spec: %s at %s.%s", drift.kind, drift.schema, drift.property
-            )
+            place = one_line(f"{drift.schema}.{drift.property}")
+            LOGGER.debug("drift from the spec: %s at %s", drift.kind, place)
         for told in (*watchers, on_drift):
             if told is not None:
                 try:
