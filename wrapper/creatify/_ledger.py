@@ -100,10 +100,6 @@ class Ledger:
         self._given[task_id.int] = None
         self._order.append(task_id.int)
 
-    def is_given(self, task_id: UUID) -> bool:
-        """Whether a call got that task."""
-        return task_id.int in self._given
-
     def rivals(self, entry: Entry) -> list[Entry]:
         """The identical calls that are under way and may yet get their own answer."""
         others = [other for other in self._entries() if not other.is_settled]
@@ -131,7 +127,7 @@ class Ledger:
 
     def free(self, tasks: Sequence[TextGenResponse]) -> list[TextGenResponse]:
         """Those that nobody was given."""
-        return [task for task in tasks if not self.is_given(task.id)]
+        return [task for task in tasks if task.id.int not in self._given]
 
     def _entries(self) -> list[Entry]:
         with self._lock:

@@ -81,8 +81,6 @@ def paid(
     with ledger.begin(request, operation.call.content or b"") as entry, UnderWay():
         try:
             task = yield from _operations.call(operation)
-            if ledger.is_given(task.id):
-                raise ResponseDecodeError("it is another call's task", payload=b"", path="$.id")
         except CreatifyError as error:
             if not is_unknown(error):
                 raise
