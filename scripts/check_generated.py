@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import filecmp
 import sys
 import tempfile
 from pathlib import Path
 
 from generate import generate
-from install import PACKAGE, ROOT
+from install import PACKAGE, ROOT, files
 
 
 def main() -> None:
     """Exit with 1, naming the files and the repair, if the committed package differs."""
     with tempfile.TemporaryDirectory() as scratch:
-        fresh = Path(scratch) / "creatify_api"
-        generate(ROOT / "openapi.yaml", fresh)
-        names = sorted(_files(fresh) | _files(PACKAGE))
-        _, differing, missing = filecmp.cmpfiles(fresh, PACKAGE, names, shallow=False)
-    if differing or missing:
-        files = "\n".join(
-            f"  generated/creatify_api/{name}" for name in sorted(differing + missing)
-        )
-        sys.exit(f"generated code is not what openapi.yaml gives:\n{files}\nrepair: make generate")
-    print(f"generated/creatify_api is what openapi.yaml gives ({len(names)} files)")
-
-
-def _files(folder: Path) -> set[str]:
-    return {
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+        folder = Path(scratch) / "creatify_api"
+        generate(ROOT / "openapi.yaml", folder)
+        fresh, present = files(folder), files(PACKAGE)
+    differing = [
+        f"  generated/creatify_api/{name}"
+        for name in sorted(fresh.keys() | present.keys())
+        if fresh.get(name) != present.get(name)
+    ]
+    if differing:
+        listed = "\n".join(differing)
+        sys.exit(f"generated code is not what openapi.yaml gives:\n{listed}\nrepair: make generate")
+    print(f"generated/creatify_api is what openapi.yaml gives ({len(fresh)} files)")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def install(package: Path, target: Path = PACKAGE, spec: tuple[Path, Path] | Non
     place = spec[1] if spec is not None else SPEC
     recover(target, place)
     is_same = spec is None or filecmp.cmp(*spec, shallow=False)
-    if is_same and _files(package) == _files(target):
+    if is_same and files(package) == files(target):
         return False
     fresh, former = _beside(target, "new"), _beside(target, "old")
     shutil.copytree(package, fresh)
@@ -63,16 +63,17 @@ def recover(target: Path = PACKAGE, spec: Path = SPEC) -> None:
         file.unlink(missing_ok=True)
 
 
-def _beside(target: Path, what: str) -> Path:
-    return target.with_name(f".{target.name}.{what}")
-
-
-def _files(folder: Path) -> dict[str, bytes]:
+def files(folder: Path) -> dict[str, bytes]:
+    """The files of a package by their names in it."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+
+
+def _beside(target: Path, what: str) -> Path:
+    return target.with_name(f".{target.name}.{what}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections import deque
 from contextlib import aclosing, closing, suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
 
 import httpx
@@ -23,6 +24,7 @@ from creatify._errors import (
     APITimeoutError,
     ConfigurationError,
     CreatifyError,
+    chain,
 )
 from creatify._flow import run, run_async
 from creatify._ledger import Ledger, ledger_of
@@ -82,10 +84,8 @@ class ConnectionErrors:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        inner = error
-        while inner is not None and inner is not self._outer:
+        for inner in takewhile(lambda inner: inner is not self._outer, chain(error)):
             inner.__traceback__ = None
-            inner = inner.__cause__ or inner.__context__
         if isinstance(error, httpx.RequestError):
             # httpx gives its error the request that carries the credentials.
             error.request = unsigned(self._request)
@@ -323,11 +323,9 @@ def _connection_error(error: httpx.RequestError) -> APIConnectionError:
 
 def _detail(error: httpx.RequestError) -> str:
     """What the system said, which asyncio's layers leave out."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in chain(error):
         if isinstance(cause, OSError) and cause.errno is not None:
             return str(cause)
-        cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.LocalProtocolError):
         return "the http_client's own headers are no HTTP"  # its text has their values
     return str(error) or type(error).__name__

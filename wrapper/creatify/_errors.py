@@ -34,7 +34,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from creatify_api.models import TextGenRequest, TextGenResponse
@@ -266,6 +266,13 @@ class WaitTimeoutError(CreatifyError, TimeoutError):
 def one_line(text: str) -> str:
     """The text without line ends, and without what a terminal would obey."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it, cause by cause."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _restore(

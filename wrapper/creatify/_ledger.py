@@ -136,7 +136,8 @@ class Ledger:
 
 def ledger_of(base_url: str, account: int) -> Ledger:
     """The process's one ledger for an account of that API."""
-    return _ledgers.setdefault((base_url, account), Ledger())
+    key = (base_url, account)
+    return _ledgers.get(key) or _ledgers.setdefault(key, Ledger())
 
 
 def shared_fields(body: JSON) -> JSON:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from creatify._errors import APIConnectionError, CreatifyError
+from creatify._errors import APIConnectionError, CreatifyError, chain
 from creatify._status import retry_after, was_rejected
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ def _is_tls(error: APIConnectionError) -> bool:
     The first error of the system decides: further down the chain, asyncio's TLS leaves errors that
     only mean "not yet". A handshake that the other side cut short may pass.
     """
-    cause = error.__cause__
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
+    systems = (cause for cause in chain(error.__cause__) if isinstance(cause, OSError))
+    cause = next(systems, None)
     return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError)
