@@ -58,7 +58,7 @@ def test_retrieve_answers_the_task_of_that_id(served: tuple[Emulator, httpx.Clie
         assert response.json()["response_text"] == "First."
 
 
-@pytest.mark.parametrize("unknown", [str(uuid.uuid4()), "17", "stream"])
+@pytest.mark.parametrize("unknown", [str(uuid.UUID(int=17)), "17", "stream"])
 def test_an_unknown_or_malformed_id_is_404(
     served: tuple[Emulator, httpx.Client], unknown: str
 ) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rawserver import Exchange, RawServer, Script
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 CHUNKS = 100_000
 BATCH = 100  # chunks that come in one piece
