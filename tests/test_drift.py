@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import creatify_api
-from creatify import ConfigurationError, Drift, _schema, user
+from creatify import ConfigurationError, Drift, ResponseDecodeError, _schema, user
 from creatify import __main__ as command
 from creatify._drift import _logged, tell
 from creatify.testing import Emulator, faults
@@ -152,6 +152,28 @@ def test_what_was_not_logged_is_logged_once_it_may_be(caplog: pytest.LogCaptureF
     assert told == ["drift from the spec: unknown property at S.evil ERROR forged"]
 
 
+def test_a_server_that_makes_up_names_without_end_fills_no_memory(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG, "creatify"):
+        for number in range(1100):
+            tell({Drift("S", f"name{number}", "unknown property")}, None)
+    assert len(_logged) == len(caplog.records) == 1000
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_can_not_be_read_tells_what_was_seen_before(
+    colour: Colour, emulator: Emulator
+) -> None:
+    told: list[Drift] = []
+    emulator.tasks.add()
+    emulator.fault_when = lambda _, __: faults.merge({"colour": 1, "messages": "wrong"})
+    client = client_of(colour, emulator, on_drift=told.append)
+    with pytest.raises(ResponseDecodeError):
+        await client.text_generator.list()
+    assert told == [Drift("TextGenResponse", "colour", "unknown property")]
+
+
 @pytest.mark.anyio
 async def test_on_drift_is_a_plain_function(colour: Colour) -> None:
     async def awaited(_: Drift) -> None: ...
@@ -188,6 +210,54 @@ def test_creatify_strict_makes_drift_fail_and_without_it_it_passes(
     told = [Drift("TextGenResponse", "colour", "unknown property")]
     told.append(Drift("TextGenResponse", "status", "null"))
     result.stdout.fnmatch_lines([f"answers differ from the spec: {', '.join(map(str, told))}"])
+
+
+STRICT_PHASES = """
+    import pytest
+    from creatify import user
+    from creatify.testing import faults
+
+    def ask(client):
+        return client.text_generator.create(
+            model_name="gemini-2.5-flash", messages=[user("Hello")])
+
+    @pytest.fixture
+    def asked_before(creatify_client, creatify_emulator):
+        creatify_emulator.script(faults.merge({"colour": "blue"}))
+        ask(creatify_client)
+
+    @pytest.fixture
+    def asked_after(creatify_client, creatify_emulator):
+        yield
+        creatify_emulator.script(faults.merge({"colour": "blue"}))
+        ask(creatify_client)
+
+    def test_before(asked_before): ...
+
+    def test_after(asked_after): ...
+
+    def test_wrong_anyway(creatify_client, creatify_emulator):
+        creatify_emulator.script(faults.merge({"colour": "blue"}))
+        assert ask(creatify_client) is None
+
+    def test_wrong_without(creatify_client):
+        assert ask(creatify_client) is None
+
+    def test_none(creatify_client):
+        ask(creatify_client)
+"""
+
+
+def test_creatify_strict_sees_fixtures_and_tests_that_fail_anyway(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(STRICT_PHASES)
+    plain = pytester.runpytest("-p", "no:cacheprovider")
+    plain.assert_outcomes(passed=3, failed=2)
+    assert "differ from the spec" not in plain.stdout.str()
+    strict = pytester.runpytest("-p", "no:cacheprovider", "--creatify-strict")
+    strict.assert_outcomes(passed=2, failed=2, errors=2)
+    assert strict.stdout.str().count("answers differ from the spec: Drift(") >= 3
 
 
 def test_the_package_knows_the_hash_of_the_spec_that_it_was_made_from() -> None:

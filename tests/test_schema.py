@@ -16,7 +16,7 @@ from emulated import DOCUMENT
 
 from creatify import ResponseDecodeError, _schema
 from creatify._operations import decode, model_of
-from creatify._schema import MismatchError, Shape, check, conform
+from creatify._schema import Drift, MismatchError, Shape, check, conform
 from creatify_api import models
 from creatify_api.types import UNSET
 
@@ -327,6 +327,10 @@ class TestRequests:
         assert str(caught.value) == "it is a string and should be an integer"
 
 
+NODE: dict[str, Any] = {"$ref": "#/components/schemas/Node"}
+SIZE: dict[str, Any] = {"type": "integer"}
+
+
 class TestConstructs:
     """Schemas that this spec doesn't have, and the provider's next one may."""
 
@@ -336,8 +340,8 @@ class TestConstructs:
             "type": "object",
             "properties": {
                 "name": {"type": "string"},
-                "next": {"$ref": "#/components/schemas/Node"},
-                "all": {"type": "array", "items": {"$ref": "#/components/schemas/Node"}},
+                "next": NODE,
+                "all": {"type": "array", "items": NODE},
             },
             "required": ["name"],
         }
@@ -360,7 +364,7 @@ class TestConstructs:
         [
             {},
             {"oneOf": [{"type": "string"}, {"type": "integer"}]},
-            {"allOf": [{"type": "string"}, {"maxLength": 5}]},
+            {"enum": ["a", 1]},
             {"type": "unheard of"},
         ],
     )
@@ -388,3 +392,74 @@ class TestConstructs:
             value: Any = {"a": None}
             _schema._Walk(strict=False).value(value, _schema._compile(schema, {}), "$", ("S", ""))
             assert value == {"a": None}
+
+    @staticmethod
+    def drifts(schema: Any, value: Any) -> set[tuple[str, str]]:
+        """The drifts of an answer by place, each of which is in a schema named S."""
+        found: set[Drift] = set()
+        walk = _schema._Walk(strict=False, drifts=found)
+        walk.value(value, _schema._compile(schema, {}), "$", ("S", ""))
+        return {
+            (f"{drift.schema}.{drift.property}".replace("..", "."), drift.kind) for drift in found
+        }
+
+    @pytest.mark.parametrize(
+        "schema",
+        [
+            {"allOf": [NODE, {"properties": {"size": SIZE}, "required": ["size"]}]},
+            {"allOf": [NODE], "properties": {"size": SIZE}, "required": ["size"]},
+            {"allOf": [{"allOf": [NODE]}, {"properties": {"size": SIZE}, "required": ["size"]}]},
+        ],
+    )
+    def test_the_parts_of_a_schema_and_what_stands_beside_them_hold_together(
+        self, schema: dict[str, Any]
+    ) -> None:
+        value: Any = {"name": "a", "next": None, "size": 1, "news": 2}
+        assert self.drifts(schema, value) == {
+            ("S.next", "null"),
+            ("S.news", "unknown property"),
+        }
+        assert value == {"name": "a", "size": 1, "news": 2}
+        for missing in ("name", "size"):
+            with pytest.raises(MismatchError, match=f"the property '{missing}' is required"):
+                self.drifts(schema, {"size": 1} if missing == "name" else {"name": "a"})
+
+    def test_a_use_of_a_named_schema_is_told_by_its_name(self) -> None:
+        use = {"allOf": [NODE], "description": "the next", "nullable": True}
+        schema = {"type": "object", "properties": {"use": use}}
+        assert self.drifts(schema, {"use": {"name": "a", "news": 1}}) == {
+            ("Node.news", "unknown property")
+        }
+
+    def test_a_schema_with_properties_is_one_of_an_object(self) -> None:
+        value: Any = {"size": None}
+        assert self.drifts({"properties": {"size": SIZE}}, value) == {("S.size", "null")}
+        assert value == {}
+
+    @pytest.mark.parametrize(
+        ("schema", "known", "unknown"),
+        [
+            ({"enum": ["a", "b"]}, "a", "c"),
+            ({"enum": [1, 2]}, 1, 3),
+            ({"type": "integer", "enum": [1, 2]}, 2, 3),
+            ({"allOf": [{"type": "string"}, {"enum": ["a"]}]}, "a", "b"),
+        ],
+    )
+    def test_an_unknown_value_of_any_enum_is_told(
+        self, schema: dict[str, Any], known: object, unknown: object
+    ) -> None:
+        assert self.drifts(schema, known) == set()
+        assert self.drifts(schema, unknown) == {("S.", "unknown value")}
+
+    def test_an_object_that_may_have_nothing_else_tells_what_it_has(self) -> None:
+        closed = {"type": "object", "additionalProperties": False}
+        assert self.drifts(closed, {"a": 1}) == {("S.a", "unknown property")}
+
+    def test_properties_without_a_name_are_held_against_their_schema(self) -> None:
+        schema = {"type": "object", "additionalProperties": {"allOf": [NODE]}}
+        value: Any = {"a": {"name": "x", "next": None}, "b": None}
+        assert self.drifts(schema, value) == {("Node.next", "null"), ("S.*", "null")}
+        assert value == {"a": {"name": "x"}}
+        with pytest.raises(MismatchError) as caught:
+            self.drifts(schema, {"a": {"name": 5}})
+        assert caught.value.path == "$.a.name"

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from creatify import Creatify
     from creatify.testing import Emulator
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--creatify-strict`: a test fails if an answer that it gets differs from the spec."""
+    """`--creatify-strict`: a test fails if an answer that it gets differs from the spec.
+
+    It watches tests and their fixtures. What the generated functions get through `client.api` is
+    not looked at: they decode by themselves.
+    """
     group = parser.getgroup("creatify")
     group.addoption(
         "--creatify-strict",
@@ -28,20 +32,48 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Watch what the clients of a test's fixtures meet, if asked to."""
+    yield from _watched(item, "setup")
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """Watch what the clients of a test meet, if asked to."""
+    """The same of the test itself."""
+    yield from _watched(item, "call")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """The same of its fixtures' end."""
+    yield from _watched(item, "teardown")
+
+
+def _watched(item: pytest.Item, phase: str) -> Generator[None]:
     if not item.config.getoption("creatify_strict"):
         return (yield)
     from creatify._drift import watchers  # noqa: PLC0415 - costs nothing where it isn't used
 
     seen: dict[str, None] = {}
-    watchers.append(lambda drift: seen.setdefault(str(drift)))
+
+    def see(drift: object) -> None:
+        seen[str(drift)] = None
+
+    watchers.append(see)
     try:
         yield
+    except BaseException:
+        if seen:
+            item.add_report_section(phase, "creatify", _differ(seen))
+        raise
     finally:
-        watchers.pop()
+        watchers.remove(see)
     if seen:
-        pytest.fail(f"answers differ from the spec: {', '.join(seen)}", pytrace=False)
+        pytest.fail(_differ(seen), pytrace=False)
+
+
+def _differ(seen: Iterable[str]) -> str:
+    return f"answers differ from the spec: {', '.join(seen)}"
 
 
 @pytest.fixture

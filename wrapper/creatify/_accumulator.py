@@ -270,14 +270,14 @@ class Accumulator:
         return kind(message, partial_text=self.text, chunks_received=self.chunks)
 
     def _model(self, model: type[M], payload: Payload, received: str | None = None) -> M:
+        drifts = new_drifts(self._on_drift)
         try:
-            drifts = new_drifts(self._on_drift)
-            built = model_of(model, payload, drifts)
+            return model_of(model, payload, drifts)
         except MismatchError as error:
             body = json.dumps(payload) if received is None else received
             raise ResponseDecodeError(str(error), payload=body.encode(), path=error.path) from error
-        tell(drifts, self._on_drift)
-        return built
+        finally:
+            tell(drifts, self._on_drift)
 
 
 def _string(value: object) -> str:

@@ -18,6 +18,7 @@ OnDrift: TypeAlias = "Callable[[Drift], object]"
 watchers: Final[list[OnDrift]] = []
 """Told of every drift of all clients; the pytest plugin's way in."""
 _logged: Final[set[Drift]] = set()
+_MOST_LOGGED: Final = 1000  # places; a server may make up names of properties without end
 
 
 def new_drifts(on_drift: OnDrift | None) -> set[Drift] | None:
@@ -32,7 +33,8 @@ def tell(drifts: set[Drift] | None, on_drift: OnDrift | None) -> None:
     An error of `on_drift` is logged and goes no further: the answer may be paid for.
     """
     for drift in sorted(drifts or ()):
-        if LOGGER.isEnabledFor(logging.DEBUG) and drift not in _logged:
+        is_new = drift not in _logged and len(_logged) < _MOST_LOGGED
+        if is_new and LOGGER.isEnabledFor(logging.DEBUG):
             _logged.add(drift)
             place = one_line(f"{drift.schema}.{drift.property}")
             LOGGER.debug("drift from the spec: %s at %s", drift.kind, place)

@@ -92,9 +92,10 @@ class Operation(Generic[T]):
         if not response.is_success:
             raise status_error(response, paid=self.call.method == "POST")
         drifts = new_drifts(self.on_drift)
-        result = decode(response.content, lambda payload: self.build(payload, drifts))
-        tell(drifts, self.on_drift)
-        return result
+        try:
+            return decode(response.content, lambda payload: self.build(payload, drifts))
+        finally:
+            tell(drifts, self.on_drift)
 
 
 def call(operation: Operation[T]) -> Steps[T]:

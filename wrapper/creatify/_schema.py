@@ -55,9 +55,10 @@ class Shape:
     nullable: bool = False
     format: str | None = None
     max_length: int | None = None
-    values: frozenset[str] | None = None
+    values: frozenset[JSON] | None = None
     is_closed: bool = False
     items: Shape | None = None
+    others: Shape | None = None  # what `additionalProperties` says of every other property
     properties: dict[str, Shape] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
 
@@ -101,11 +102,14 @@ class _Walk:
             raise MismatchError(f"it is {_name(value)} and should be {_NAMES[shape.kind]}", path)
         if isinstance(value, dict):
             self._object(value, shape, path, place)
-        elif isinstance(value, list) and shape.items is not None:
-            for index, item in enumerate(value):
-                value[index] = self.value(item, shape.items, f"{path}[{index}]", place)
+        elif isinstance(value, list):
+            if shape.items is not None:
+                for index, item in enumerate(value):
+                    value[index] = self.value(item, shape.items, f"{path}[{index}]", place)
+        elif self.drifts is not None and shape.values is not None and value not in shape.values:
+            self.drifts.add(Drift(*place, "unknown value"))
         elif isinstance(value, str):
-            return self._string(value, shape, path, place)
+            return self._string(value, shape, path)
         return value
 
     def _object(
@@ -117,19 +121,20 @@ class _Walk:
         if shape.is_closed and self.drifts is not None:
             for unknown in value.keys() - shape.properties.keys():
                 self.drifts.add(Drift(schema, prefix + unknown, "unknown property"))
-        for name, inner in shape.properties.items():
-            if name not in value:
+        for name, item in list(value.items()):
+            inner = shape.properties.get(name, shape.others)
+            if inner is None:
                 continue
-            item = value[name]
+            inside = schema, prefix + (name if name in shape.properties else "*")
             droppable = not self.strict and name not in shape.required
             if item is None and droppable and inner.kind is not None and not inner.nullable:
                 del value[name]
                 if self.drifts is not None:
-                    self.drifts.add(Drift(schema, prefix + name, "null"))
+                    self.drifts.add(Drift(*inside, "null"))
             else:
-                value[name] = self.value(item, inner, f"{path}.{name}", (schema, prefix + name))
+                value[name] = self.value(item, inner, f"{path}.{name}", inside)
 
-    def _string(self, value: str, shape: Shape, path: str, place: tuple[str, str]) -> str:
+    def _string(self, value: str, shape: Shape, path: str) -> str:
         parse = _FORMATS.get(shape.format or "")
         # RFC 3339 allows `t` and `z` in a date-time, and Python does not read them.
         fit = value.upper() if shape.format == "date-time" else value
@@ -142,8 +147,6 @@ class _Walk:
             raise MismatchError(
                 f"it has {len(value)} characters and may have {shape.max_length}", path
             )
-        if self.drifts is not None and shape.values is not None and value not in shape.values:
-            self.drifts.add(Drift(*place, "unknown value"))
         return value if self.strict else fit
 
 
@@ -166,28 +169,67 @@ def _compile(schema: Schema, seen: dict[str, Shape]) -> Shape:
     """
     reference = schema.get("$ref")
     if isinstance(reference, str):
-        return _referenced(reference.rpartition("/")[2], seen)
-    parts = cast("list[Schema]", schema.get("allOf", []))
-    if len(parts) == 1:
-        inner = _compile(parts[0], seen)
-        return replace(inner, nullable=True) if schema.get("nullable") is True else inner
-    kind = cast("str | None", schema.get("type"))
+        return _referenced(_schema_name(reference), seen)
+    name = _only_reference(schema)
+    schema = _merged(schema)
+    properties = cast("dict[str, Schema]", schema.get("properties", {}))
+    others = schema.get("additionalProperties", False)
+    items = cast("Schema | None", schema.get("items"))
+    values = cast("list[JSON] | None", schema.get("enum"))
+    kind = schema.get("type", "object" if properties else _kind_of(values))
     if kind not in _KINDS:
         return Shape()
-    properties = cast("dict[str, Schema]", schema.get("properties", {}))
-    items = cast("Schema | None", schema.get("items"))
-    values = cast("list[str] | None", schema.get("enum"))
     return Shape(
-        kind=kind,
-        values=None if values is None else frozenset(values),
-        is_closed=bool(properties) and "additionalProperties" not in schema,
+        kind=cast("str", kind),
+        name=name,
+        values=None if values is None or kind in _NESTED else frozenset(values),
+        is_closed=others is False and (bool(properties) or "additionalProperties" in schema),
         nullable=schema.get("nullable") is True,
         format=cast("str | None", schema.get("format")),
         max_length=cast("int | None", schema.get("maxLength")),
         items=None if items is None else _compile(items, seen),
+        others=_compile(others, seen) if isinstance(others, dict) and others else None,
         properties={name: _compile(inner, seen) for name, inner in properties.items()},
         required=frozenset(cast("list[str]", schema.get("required", []))),
     )
+
+
+def _merged(schema: Schema) -> Schema:
+    """A schema with what the parts of its `allOf` say, and what stands beside them."""
+    merged: Schema = {}
+    for part in [*_parts(schema), {key: schema[key] for key in schema if key != "allOf"}]:
+        reference = part.get("$ref")
+        whole = _schemas()[_schema_name(reference)] if isinstance(reference, str) else part
+        added = _merged(whole) if whole.get("allOf") else whole
+        for key, value in added.items():
+            former = merged.get(key)
+            if isinstance(value, dict) and isinstance(former, dict):
+                merged[key] = former | value
+            elif isinstance(value, list) and isinstance(former, list) and key == "required":
+                merged[key] = former + value
+            else:
+                merged[key] = value
+    return merged
+
+
+def _only_reference(schema: Schema) -> str | None:
+    """The named schema of which this is a use: one with a null, a default or a description."""
+    parts = _parts(schema)
+    reference = parts[0].get("$ref") if len(parts) == 1 and "properties" not in schema else None
+    return _schema_name(reference) if isinstance(reference, str) else None
+
+
+def _parts(schema: Schema) -> list[Schema]:
+    return cast("list[Schema]", schema.get("allOf", []))
+
+
+def _schema_name(reference: str) -> str:
+    return reference.rpartition("/")[2]
+
+
+def _kind_of(values: list[JSON] | None) -> str | None:
+    """The type that all values of an enum have; none if they differ."""
+    return next((kind for kind, test in _KINDS.items() if values and all(map(test, values))), None)
 
 
 def _referenced(name: str, seen: dict[str, Shape]) -> Shape:
@@ -216,6 +258,7 @@ _KINDS: Final[dict[str | None, Callable[[JSON], bool]]] = {
     "number": _is_number,
     "integer": _is_integer,
 }
+_NESTED: Final = frozenset({"object", "array"})
 _NAMES: Final = {
     "object": "an object",
     "array": "an array",
