@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import yaml
 from openapi_core import OpenAPI
 from openapi_core.datatypes import RequestParameters
+from starlette.routing import compile_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +37,11 @@ class _Request:
 
 
 class SpecMock:
-    """Serves openapi.yaml; `accepted` has the good requests, `problems` the faults."""
+    """Serves openapi.yaml.
+
+    `accepted` has the operationId of each good request, the values in its path behind it, and
+    `problems` the faults.
+    """
 
     def __init__(self) -> None:
         self.accepted: list[str] = []
@@ -86,16 +91,21 @@ class SpecMock:
             self.problems += [f"{request.method} {request.path}: {error!r}" for error in errors]
             _answer(handler, 400, "application/json", json.dumps({"error": "invalid"}))
             return
-        self.accepted.append(f"{request.method} {request.path}")
-        _answer(handler, *self._documented(request))
+        operation, values = self._reached(request)
+        self.accepted.append(" ".join([operation["operationId"], *values]))
+        _answer(handler, *self._documented(operation))
 
-    def _documented(self, request: _Request) -> tuple[int, str, str]:
-        item = next(
-            item
-            for path, item in self._spec["paths"].items()
-            if _matches(path, request.path) and request.method in item
-        )
-        status, response = next(iter(item[request.method]["responses"].items()))
+    def _reached(self, request: _Request) -> tuple[dict[str, Any], list[str]]:
+        """The operation, and the values in the path; a path without values goes first."""
+        for path in sorted(self._spec["paths"], key=lambda path: path.count("{")):
+            found = compile_path(path)[0].match(request.path)
+            if found and request.method in self._spec["paths"][path]:
+                return self._spec["paths"][path][request.method], list(found.groups())
+        raise LookupError(request.path)  # openapi-core found it
+
+    def _documented(self, operation: dict[str, Any]) -> tuple[int, str, str]:
+        responses = operation["responses"].items()
+        status, response = next(pair for pair in responses if pair[0].startswith("2"))
         content_type, media = next(iter(response["content"].items()))
         if content_type == "text/event-stream":
             return int(status), content_type, "data: {}\n\n"
@@ -104,30 +114,28 @@ class SpecMock:
     def _least(self, schema: Mapping[str, Any]) -> Any:
         if "$ref" in schema:
             return self._least(self._spec["components"]["schemas"][schema["$ref"].split("/")[-1]])
-        if "allOf" in schema:
-            return self._least(schema["allOf"][0])
+        for several in ("allOf", "oneOf", "anyOf"):
+            if several in schema:
+                return self._least(schema[several][0])
+        if "enum" in schema:
+            return schema["enum"][0]
         properties = schema.get("properties", {})
-        least: dict[str, Callable[[], Any]] = {
+        least: dict[str | None, Callable[[], Any]] = {
             "array": lambda: [self._least(schema["items"])],
             "object": lambda: {n: self._least(properties[n]) for n in schema.get("required", [])},
             "string": lambda: _FORMATS.get(schema.get("format", ""), ""),
             "number": lambda: 0,
+            "integer": lambda: 0,
+            "boolean": lambda: False,
+            None: dict,
         }
-        return least[schema["type"]]()
+        return least[schema.get("type")]()
 
 
 _FORMATS = {
     "uuid": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
     "date-time": "2023-11-07T05:31:56Z",
 }
-
-
-def _matches(template: str, path: str) -> bool:
-    pairs = list(zip(template.split("/"), path.split("/"), strict=False))
-    same_length = template.count("/") == path.count("/")
-    return same_length and all(
-        a == b or (a.startswith("{") and "stream" not in b) for a, b in pairs
-    )
 
 
 def _answer(handler: BaseHTTPRequestHandler, status: int, content_type: str, body: str) -> None:

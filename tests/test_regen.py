@@ -174,6 +174,17 @@ paths:
 """
 
 
+LISTING = """
+from creatify import Creatify
+from creatify.testing import Emulator
+
+with Emulator(api_id="id", api_key="key") as emulator:
+    with Creatify(api_id="id", api_key="key", base_url=emulator.url) as client:
+        client.text_generator.list()
+    print(emulator.requests[-1].method, emulator.requests[-1].path)
+"""
+
+
 class TestTheWholeCommand:
     """On a copy of the project."""
 
@@ -184,6 +195,9 @@ class TestTheWholeCommand:
         return project
 
     def run(self, project: Path, *pages: Path) -> tuple[int, str]:
+        return self.python(project, "scripts/regen.py", *map(str, pages))
+
+    def python(self, project: Path, *arguments: str) -> tuple[int, str]:
         folders = ("wrapper", "generated", "scripts")
         environment = {
             **os.environ,
@@ -191,7 +205,7 @@ class TestTheWholeCommand:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         done = subprocess.run(
-            [sys.executable, project / "scripts" / "regen.py", *pages],
+            [sys.executable, *arguments],
             cwd=project,
             env=environment,
             capture_output=True,
@@ -251,3 +265,25 @@ class TestTheWholeCommand:
         assert "`TextGenResponse.failed_reason`" in said
         assert "types: FAILED" in said
         assert "the change touches wrapper/creatify/_wait.py" in said
+
+    @pytest.mark.slow
+    def test_a_renamed_path_is_followed_by_client_and_emulator_and_calls_stay_as_they_are(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        page = tmp_path / "get_text_generator_items.md"
+        page.write_text(PAGE.read_text().replace("/sse/text_generator/", "/v2/texts/"))
+        code, said = self.run(project, page)
+        assert code == 0, said
+        assert "`/sse/text_generator/` to `/v2/texts/`; calls stay as they are" in said
+        spec = (project / "openapi.yaml").read_text()
+        assert spec.count("  /v2/texts/:\n") == spec.count("  /sse/text_generator/:\n") == 1
+        module = "generated/creatify_api/api/text_generator/sse_text_generator_list.py"
+        assert self.changed(project) == {
+            "openapi.yaml",
+            "CHANGELOG.md",
+            "generated/creatify_api/__init__.py",
+            "generated/creatify_api/openapi.json",
+            module,
+        }
+        assert '"url": "/v2/texts/"' in (project / module).read_text()
+        assert self.python(project, "-c", LISTING) == (0, "GET /v2/texts/\n")

@@ -104,7 +104,7 @@ async def test_create_sends_what_the_spec_allows_and_reads_what_it_documents(
 ) -> None:
     task = await client.text_generator.create(**fields)
     assert str(task.id) == ID
-    assert (mock.problems, mock.accepted) == ([], ["post /sse/text_generator/"])
+    assert (mock.problems, mock.accepted) == ([], ["sse_text_generator_create"])
 
 
 @pytest.mark.parametrize("fields", [LEAST, FULL], ids=["least", "full"])
@@ -116,8 +116,8 @@ async def test_stream_sends_what_the_spec_allows(
             await stream.until_done()
     assert mock.problems == []
     # The list may know the generation that was interrupted.
-    asks = ["get /sse/text_generator/"] * 3
-    assert mock.accepted == ["post /sse/text_generator/stream/", *asks]
+    asks = ["sse_text_generator_list"] * 3
+    assert mock.accepted == ["sse_text_generator_stream_create", *asks]
 
 
 async def test_the_reading_operations_send_what_the_spec_allows(
@@ -128,9 +128,9 @@ async def test_the_reading_operations_send_what_the_spec_allows(
     assert (await client.remaining_credits()).remaining_credits == 0
     assert mock.problems == []
     assert mock.accepted == [
-        f"get /sse/text_generator/{ID}/",
-        "get /sse/text_generator/",
-        "get /api/remaining_credits/",
+        f"sse_text_generator_retrieve {ID}",
+        "sse_text_generator_list",
+        "remaining_credits_retrieve",
     ]
 
 
@@ -138,7 +138,10 @@ async def test_generate_and_wait_send_what_the_spec_allows(client: Any, mock: Sp
     with pytest.raises(WaitTimeoutError):  # the mock's task has no status
         await client.text_generator.generate(**LEAST, timeout=0.4)
     assert mock.problems == []
-    assert set(mock.accepted) == {"post /sse/text_generator/", f"get /sse/text_generator/{ID}/"}
+    assert set(mock.accepted) == {
+        "sse_text_generator_create",
+        f"sse_text_generator_retrieve {ID}",
+    }
 
 
 async def test_generated_functions_called_through_client_api_send_what_the_spec_allows(
@@ -160,11 +163,12 @@ async def test_generated_functions_called_through_client_api_send_what_the_spec_
 
 
 async def test_the_mock_refuses_what_the_spec_does_not_allow(client: Any, mock: SpecMock) -> None:
-    headers = {"X-API-ID": "id", "X-API-KEY": "key"}
+    request = sse_text_generator_create._get_kwargs(body=TextGenRequest(**LEAST))
+    del request["json"]["messages"]
+    request["headers"] |= {"X-API-ID": "id", "X-API-KEY": "key"}
+    asked = remaining_credits_retrieve._get_kwargs() | {"headers": {"X-API-ID": "id"}}
     async with httpx.AsyncClient(base_url=mock.url) as raw:
-        no_messages = await raw.post(
-            "/sse/text_generator/", json={"model_name": "m"}, headers=headers
-        )
-        no_key = await raw.get("/api/remaining_credits/", headers={"X-API-ID": "id"})
+        no_messages = await raw.request(**request)
+        no_key = await raw.request(**asked)
     assert (no_messages.status_code, no_key.status_code) == (400, 400)
     assert len(mock.problems) == 2
