@@ -212,6 +212,12 @@ CALL = "`things_get.sync(limit=...)`"
         ("Thing | None", "Thing | Any | None", {
             ("`things_get.sync` returns `Thing | Any | None`, no longer `Thing | None`", ADDS),
         }),
+        ("-> Thing | None", "-> Any | None", {
+            ("`things_get.sync` returns `Any | None`, no longer `Thing | None`", BREAKS),
+        }),
+        ("-> Thing | None", "-> None", {
+            ("`things_get.sync` returns `None`, no longer `Thing | None`", BREAKS),
+        }),
         ("def sync(", "def _sync(", {("`things_get.sync` is gone", BREAKS)}),
     ],
 )  # fmt: skip

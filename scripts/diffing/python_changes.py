@@ -7,6 +7,7 @@ enums and what is new are compared here. The judgement is a type checker's.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,6 @@ from diffing.spec_schema import Group, Relation, group_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from diffing.python_package import Function
     from diffing.spec_schema import Direction
 
 
@@ -138,18 +138,19 @@ def _function_changes(name: str, old: Package, new: Package) -> Iterator[PythonC
         elif now.default is not None:
             text = f"`{then.called}({argument}=...)` is new"
             yield PythonChange(key, text, Group.ADDS)
-    yield from _return_change(name, (first, then), old.enums & new.enums)
+    yield from _return_change(name, old, new)
 
 
-def _return_change(
-    name: str, functions: tuple[Function, Function], enums: set[str]
-) -> Iterator[PythonChange]:
-    first, then = functions
+def _return_change(name: str, old: Package, new: Package) -> Iterator[PythonChange]:
+    first, then = old.operations[name], new.operations[name]
     before, after = union_of(first.returns), union_of(then.returns)
     if before != after and first.called == then.called:
-        relation = related(before, after, enums)
+        group = group_of(related(before, after, old.enums & new.enums), {READ})
+        # To a type checker, Any is as good as the class in whose place it is; to a caller it isn't.
+        lost = {word for one in before - after for word in re.findall(r"\w+", one)}
+        group = Group.BREAKS if lost & old.models.keys() else group
         text = f"`{then.called}` returns `{then.returns}`, no longer `{first.returns}`"
-        yield PythonChange(f"{name}()", text, group_of(relation, {READ}))
+        yield PythonChange(f"{name}()", text, group)
 
 
 def related(old: frozenset[str], new: frozenset[str], enums: set[str]) -> Relation:

@@ -166,7 +166,10 @@ def _response_changes(old: Side, new: Side) -> Iterator[SpecChange]:
     said: list[Said] = []
     for status in dict.fromkeys([*first, *then]):
         if status not in then:
-            lost = status.startswith("2") and not success[1] - success[0]
+            heirs = success[1] - success[0]
+            lost = status in success[0] and not any(
+                _inherits((first[status], old[1]), (then[heir], new[1])) for heir in heirs
+            )
             said.append((f"no answer {status} any more", Group.BREAKS if lost else Group.ADDS))
         elif status not in first:
             said.append((f"new answer {status}", Group.ADDS))
@@ -177,6 +180,12 @@ def _response_changes(old: Side, new: Side) -> Iterator[SpecChange]:
                 (f"{status}: {what}", group) for what, group in _media_changes(*sides, spot, READ)
             ]
     yield from gather((f"{new[0].name}()",), under(new[0].place, "responses"), said, {READ})
+
+
+def _inherits(old: tuple[Schema, Schema], new: tuple[Schema, Schema]) -> bool:
+    """Whether an answer can take another's place: it has the same content, or less of it."""
+    found = _media_changes(old, new, Spot("", "response"), READ)
+    return all(group is not Group.BREAKS for _, group in found)
 
 
 def _security_changes(old: Side, new: Side) -> Iterator[SpecChange]:
