@@ -135,6 +135,68 @@ def test_an_action_that_does_not_fit_is_an_error(action: dict[str, Any], problem
         overlay.apply({"actions": [action]}, SPEC)
 
 
+PUBLISHED: dict[str, Any] = {
+    "servers": [{"url": "https://api.example", "description": "Production."}],
+    "a": {"type": "object", "b": {"$ref": "#/a"}, "list": [1, {"x": 1, "y": 2}], "c": {"d": 1}},
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "update", "problem"),
+    [
+        ("$.a", {"type": "string"}, r"publishes at \$\.a\.type: 'object' would become 'string'"),
+        ("$.a", {"new": 1, "c": {"d": True}}, r"at \$\.a\.c\.d: 1 would become True"),
+        ("$.a", {"c": [1]}, r"at \$\.a\.c: "),
+        ("$.a", {"b": {"type": "object"}}, r"at \$\.a\.b: {'\$ref': '#/a'} would become"),
+        ("$.a.b", {"type": "object"}, r"at \$\.a\.b: "),
+        ("$.a", {"c": {"$ref": "#/a"}}, r"at \$\.a\.c: "),
+        ("$.a.c", {"$ref": "#/a"}, r"at \$\.a\.c: "),
+    ],
+)
+def test_an_action_that_would_change_what_is_published_is_an_error_with_its_place(
+    target: str, update: Any, problem: str
+) -> None:
+    with pytest.raises(overlay.OverlayError, match=problem):
+        overlay.apply({"actions": [{"target": target, "update": update}]}, PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("target", "update", "known"),
+    [
+        ("$.servers", {"url": "https://api.example"}, r"is unnecessary.*: \$\.servers$"),
+        ("$.a", {"b": {"$ref": "#/a"}}, r"is unnecessary.*: \$\.a$"),
+        ("$.a", {}, r"is unnecessary.*: \$\.a$"),
+        ("$.a", {"type": "object", "e": 1}, r"is partly unnecessary.*: \$\.a\.type$"),
+        (
+            "$.a",
+            {"c": {"d": 1, "e": 1}, "list": [{"x": 1}, {"x": 2}]},
+            r"is partly unnecessary.*: \$\.a\.c\.d, \$\.a\.list\[0\]$",
+        ),
+        ("$..c", {"d": 1}, r"is unnecessary.*: \$\.\.c$"),
+    ],
+)
+def test_an_action_that_repeats_what_is_published_names_it(
+    target: str, update: Any, known: str
+) -> None:
+    with pytest.raises(overlay.OverlayError, match=known):
+        overlay.apply({"actions": [{"target": target, "update": update}]}, PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (None, "no actions"),
+        ({"actions": None}, "no actions"),
+        ({"actions": ["x"]}, "no target: x"),
+        ({"actions": [{"update": {}}]}, "no target"),
+        ({"actions": [{"target": "$[", "update": {}}]}, r"\$\[ is no JSONPath"),
+    ],
+)
+def test_an_overlay_that_is_none_is_an_error(document: Any, problem: str) -> None:
+    with pytest.raises(overlay.OverlayError, match=problem):
+        overlay.apply(document, PUBLISHED)
+
+
 def test_an_update_merges_deeply_and_leaves_its_inputs_alone() -> None:
     spec = {"a": {"b": {"c": 1}, "list": [1]}, "list": [1]}
     update = {"b": {"d": 2}, "list": [2], "e": 3}
