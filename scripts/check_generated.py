@@ -6,16 +6,21 @@ import sys
 import tempfile
 from pathlib import Path
 
-from generate import generate
-from install import PACKAGE, ROOT, files
+from generate import GenerateError, generate
+from install import PACKAGE, ROOT, end_cleanly, files, recover
+from overlay import OverlayError
 
 
 def main() -> None:
     """Exit with 1, naming the files and the repair, if the committed package differs."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "creatify_api"
-        generate(ROOT / "openapi.yaml", folder)
-        fresh, present = files(folder), files(PACKAGE)
+    try:
+        recover()
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "creatify_api"
+            generate(ROOT / "openapi.yaml", folder)
+            fresh, present = files(folder), files(PACKAGE)
+    except (OverlayError, GenerateError, OSError) as error:
+        sys.exit(f"error: {error}")
     differing = [
         f"  generated/creatify_api/{name}"
         for name in sorted(fresh.keys() | present.keys())
@@ -28,4 +33,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_cleanly()
     main()

@@ -1,7 +1,7 @@
-"""Put a new spec and the package made from it in place: both, whole, or neither.
+"""Put what is new in place whole or not at all: a file, or the spec with the package made from it.
 
-A signal waits until both are there. After a kill in between, the next run restores what was there
-before it begins.
+A signal waits until both are there. After a kill in between, the next tool to run restores what was
+there before it begins.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import filecmp
 import os
 import shutil
 import signal
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -45,7 +46,7 @@ def install(package: Path, target: Path = PACKAGE, spec: tuple[Path, Path] | Non
         if target.exists():
             target.rename(former)
         for source, end in staged:
-            os.replace(source, end)  # noqa: PTH105 - the rename that is atomic, by its name
+            source.replace(end)
     recover(target, place)
     return True
 
@@ -56,11 +57,32 @@ def recover(target: Path = PACKAGE, spec: Path = SPEC) -> None:
     if former.exists() and not target.exists():
         former.rename(target)
         if _beside(spec, "old").exists():
-            os.replace(_beside(spec, "old"), spec)  # noqa: PTH105 - as above
+            _beside(spec, "old").replace(spec)
     for leftover in (former, _beside(target, "new")):
         shutil.rmtree(leftover, ignore_errors=True)
     for file in (_beside(spec, "old"), _beside(spec, "new")):
         file.unlink(missing_ok=True)
+
+
+def write(file: Path, text: str) -> None:
+    """Replace the text of a file that is there, and keep its mode."""
+    fresh = _beside(file, "new")
+    try:
+        with fresh.open("wb") as opened:
+            opened.write(text.encode())
+            opened.flush()
+            os.fsync(opened.fileno())
+        shutil.copymode(file, fresh)
+        fresh.replace(file)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def end_cleanly() -> None:
+    """Let a signal end this program without a traceback, what it made for itself cleared away."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -18,13 +18,21 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from generate import generate
-from install import PACKAGE, ROOT, SPEC, install, recover
+from generate import GenerateError, generate
+from install import PACKAGE, ROOT, SPEC, end_cleanly, install, recover
 from overlay import OverlayError
 from spec_diff import SpecDiffError, draft, report_since, write_draft
 from sync_spec import summary, sync
 from syncing.pages import SyncError
 
+STEPS: Final = {
+    SyncError: "pages",
+    OverlayError: "overlay",
+    GenerateError: "generation",
+    SpecDiffError: "report",
+    OSError: "files",
+}
+"""Which step fails with which error."""
 CODE: Final = ("wrapper", "scripts", "tests")
 TESTS: Final = tuple(
     f"tests/test_{name}.py"
@@ -44,8 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("pages", nargs="*", type=Path, help="folders or files, offline")
     parser.add_argument("--allow-vanished", action="store_true", help="operations may be gone")
     options = parser.parse_args(arguments)
-    recover()
     try:
+        recover()
         with tempfile.TemporaryDirectory() as scratch:
             spec, package = Path(scratch) / "openapi.yaml", Path(scratch) / "creatify_api"
             spec.write_bytes(SPEC.read_bytes())
@@ -55,14 +63,17 @@ def main(arguments: list[str] | None = None) -> int:
             changed = install(package, PACKAGE, (spec, SPEC))
         print("generated/creatify_api is", "replaced" if changed else "unchanged")
         found, current = report_since("HEAD")
-    except (SyncError, OverlayError, SpecDiffError) as error:
-        print(f"regen: {error}", file=sys.stderr)
+        # Before the checks: what they stop at is explained by it.
+        print(found.markdown())
+        if not found.empty:
+            write_draft(ROOT / "CHANGELOG.md", draft(found, current))
+            print(
+                f"Version to publish: {found.proposed_version(current)}; CHANGELOG.md has a draft."
+            )
+    except tuple(STEPS) as error:
+        step = next(STEPS[kind] for kind in type(error).__mro__ if kind in STEPS)
+        print(f"regen: {step}: {error}", file=sys.stderr)
         return 2
-    # Before the checks: what they stop at is explained by it.
-    print(found.markdown())
-    if not found.empty:
-        write_draft(ROOT / "CHANGELOG.md", draft(found, current))
-        print(f"Version to publish: {found.proposed_version(current)}; CHANGELOG.md has a draft.")
     if not all(passes(name, command) for name, command in CHECKS.items()):
         return 2
     return 1 if found.breaks else 0
@@ -83,4 +94,5 @@ def passes(name: str, command: tuple[str, ...]) -> bool:
 
 
 if __name__ == "__main__":
+    end_cleanly()
     sys.exit(main())

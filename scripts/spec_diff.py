@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import runpy
 import subprocess
 import sys
@@ -35,7 +34,7 @@ from diffing.spec_changes import directions_of, schema_changes
 from diffing.spec_nodes import nodes
 from diffing.spec_operations import operation_changes
 from diffing.spec_report import Report, joined
-from install import ROOT
+from install import ROOT, end_cleanly, recover, write
 from overlay import apply
 
 if TYPE_CHECKING:
@@ -102,10 +101,12 @@ def report_since(base: str, root: Path = ROOT) -> tuple[Report, str]:
 
     Raises SpecDiffError.
     """
-    _check_generated(Sources.of_tree(root))
+    tree = Sources.of_tree(root)
+    recover(tree.package, tree.spec_file)
+    _check_generated(tree)
     with tempfile.TemporaryDirectory() as scratch:
         _check_out(base, root, Path(scratch))
-        found = report(Sources.of_tree(Path(scratch)), Sources.of_tree(root))
+        found = report(Sources.of_tree(Path(scratch)), tree)
         return found, str(runpy.run_path(str(Path(scratch) / _VERSION))["__version__"])
 
 
@@ -125,14 +126,14 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     options = parser.parse_args(arguments)
     try:
         found, current = report_since(options.base, root)
-    except SpecDiffError as error:
+        print(found.markdown(), end="")
+        if not found.empty:
+            print(f"\nVersion to publish: {found.proposed_version(current)} (after {current})")
+        if options.changelog:
+            write_draft(root / "CHANGELOG.md", draft(found, current))
+    except (SpecDiffError, OSError) as error:
         print(f"spec-diff: {error}", file=sys.stderr)
         return 2
-    print(found.markdown(), end="")
-    if not found.empty:
-        print(f"\nVersion to publish: {found.proposed_version(current)} (after {current})")
-    if options.changelog:
-        write_draft(root / "CHANGELOG.md", draft(found, current))
     return 1 if found.breaks else 0
 
 
@@ -141,9 +142,7 @@ def write_draft(changelog: Path, text: str) -> None:
     before = changelog.read_text()
     after = with_draft(before, text)
     if after != before:
-        fresh = changelog.with_name(f".{changelog.name}.new")
-        fresh.write_text(after)
-        os.replace(fresh, changelog)  # noqa: PTH105 - the rename that is atomic, by its name
+        write(changelog, after)
 
 
 def _check_generated(sources: Sources) -> None:
@@ -174,4 +173,5 @@ def _git(root: Path, *command: str) -> bytes:
 
 
 if __name__ == "__main__":
+    end_cleanly()
     sys.exit(main())

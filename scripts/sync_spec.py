@@ -17,14 +17,13 @@ import argparse
 import asyncio
 import contextlib
 import itertools
-import os
-import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from install import SPEC, end_cleanly, recover
+from install import write as write_file
 from syncing.commented_yaml import Document, read, write
 from syncing.fetch_pages import open_client
 from syncing.merge_spec import GROUPS, Operation, merge, renamed
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
 
 SCRIPTS = Path(__file__).resolve().parent
-SPEC = SCRIPTS.parent / "openapi.yaml"
 LISTED = SCRIPTS / "spec_pages.toml"
 OVERLAY = SCRIPTS / "overlay.yaml"
 
@@ -82,8 +80,9 @@ def main() -> None:
     parser.add_argument("--allow-vanished", action="store_true", help="remove what vanished")
     arguments = parser.parse_args()
     try:
+        recover()
         done = sync(arguments.sources, SPEC, allow_vanished=arguments.allow_vanished)
-    except SyncError as error:
+    except (SyncError, OSError) as error:
         sys.exit(f"error: {error}\nopenapi.yaml is left as it was")
     print(summary(done))
 
@@ -112,12 +111,12 @@ def sync(
         pages,
         complete=not sources or any(source.is_dir() for source in sources),
         allow_vanished=allow_vanished,
-        needed=[target for _, target in references(quick(file_text(overlay)))],
+        needed=_referred_to(overlay),
     )
     after = before
     if not same(spec.data, merged.data) or merged.above != spec.above:
         after = _written(spec_file, before, spec, merged)
-        _replace(spec_file, after)
+        write_file(spec_file, after)
     return _synced(spec, merged, pages, changed=after != before)
 
 
@@ -150,6 +149,13 @@ def _document(file: Path, text: str) -> Document:
         raise SyncError(f"{file}: {line}{error}") from None
 
 
+def _referred_to(overlay: Path) -> list[str]:
+    try:
+        return [target for _, target in references(quick(file_text(overlay)))]
+    except UnreadableError as error:
+        raise SyncError(f"{overlay}: {error}") from None
+
+
 def _written(spec_file: Path, before: str, spec: Document, merged: Document) -> str:
     """The text of the merged spec, once it is sure that nothing else in the file would change."""
     for number, (old, new) in enumerate(
@@ -164,22 +170,6 @@ def _written(spec_file: Path, before: str, spec: Document, merged: Document) -> 
     if not same(reread, merged.data):
         raise SyncError(f"{spec_file}: what the pages say can't be written in YAML")
     return text
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write the whole file or nothing of it, whatever interrupts."""
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    fresh = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as opened:
-            opened.write(text.encode())
-            opened.flush()
-            os.fsync(handle)
-        shutil.copymode(file, fresh)
-        fresh.replace(file)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
 
 
 def _synced(spec: Document, merged: Document, pages: Sequence[Page], *, changed: bool) -> Synced:
@@ -231,4 +221,5 @@ def _named(operation: Operation) -> str:
 
 
 if __name__ == "__main__":
+    end_cleanly()
     main()

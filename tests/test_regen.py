@@ -141,6 +141,26 @@ def test_a_check_that_fails_names_the_part_of_the_wrapper(
     ]
 
 
+KILLED_BETWEEN = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+import install
+left = int(sys.argv[4])
+replace = os.replace
+def counted(source, end):
+    global left
+    if not left:
+        os._exit(9)
+    left -= 1
+    replace(source, end)
+os.replace = counted
+project, fresh = Path(sys.argv[2]), Path(sys.argv[3])
+install.install(fresh / "package", project / "generated" / "creatify_api",
+    (fresh / "openapi.yaml", project / "openapi.yaml"))
+"""
+
+
 NEW_OPERATION = """
 # Cancel a Text Generator task
 
@@ -213,6 +233,58 @@ class TestTheWholeCommand:
             check=False,
         )
         return done.returncode, done.stdout + done.stderr
+
+    @pytest.mark.parametrize("replaced", [0, 1])
+    @pytest.mark.parametrize(
+        "tool",
+        [
+            ("sync_spec.py", str(PAGE)),
+            ("spec_diff.py",),
+            pytest.param(("check_generated.py",), marks=pytest.mark.slow),
+        ],
+        ids=lambda tool: tool[0],
+    )
+    def test_each_tool_restores_first_what_a_kill_between_the_renames_left(
+        self, project: Path, tree: Path, tool: tuple[str, ...], replaced: int
+    ) -> None:
+        arguments = [ROOT / "scripts", project, tree / "fresh", replaced]
+        command = [sys.executable, "-c", KILLED_BETWEEN, *map(str, arguments)]
+        assert subprocess.run(command, check=False).returncode == 9
+        assert not (project / "generated" / "creatify_api").exists()
+        assert ((project / "openapi.yaml").read_text() == "new") == bool(replaced)
+        code, said = self.python(project, f"scripts/{tool[0]}", *tool[1:])
+        assert (code, self.changed(project)) == (0, set()), said
+        beside = [*project.glob(".openapi.yaml*"), *project.glob("generated/.*")]
+        assert beside == []
+
+    def test_a_spec_that_no_code_can_be_made_of_is_one_line_and_changes_nothing(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        page = tmp_path / "get_text_generator_items.md"
+        twice = "        - user\n        - User\n"
+        page.write_text(PAGE.read_text().replace("        - user\n", twice))
+        code, said = self.run(project, page)
+        assert (code, self.changed(project)) == (2, set())
+        assert said.splitlines()[-1].startswith(
+            "regen: generation: openapi_python_client refuses the spec:"
+            " ValueError: Duplicate key USER in enum role_enum.RoleEnum"
+        )
+        assert "Traceback" not in said
+
+    def test_a_signal_to_end_clears_away_what_was_made_meanwhile(
+        self, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "scratch").mkdir()
+        monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+        command = [sys.executable, str(project / "scripts" / "regen.py"), str(PAGE)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+            while not list((tmp_path / "scratch").glob("*/openapi.json")):
+                time.sleep(0.01)
+            running.terminate()
+            said = running.communicate()[1]
+        assert (running.returncode, said) == (128 + signal.SIGTERM, "")
+        assert list((tmp_path / "scratch").iterdir()) == []
+        assert self.changed(project) == set()
 
     def changed(self, project: Path) -> set[str]:
         command = ["git", "-C", str(project), "status", "--porcelain"]

@@ -76,7 +76,7 @@ def operations(spec: CommentedMap) -> Iterator[tuple[str, str]]:
             yield from ((path, method) for method in item if method in METHODS)
 
 
-def invalid(spec: CommentedMap) -> str:
+def invalid(spec: dict[str, Any]) -> str:
     """The first place where the spec is not valid OpenAPI 3.0, with the reason; "" if it is valid.
 
     References are followed inside the document only: nothing is fetched.
@@ -116,7 +116,7 @@ def pointed(reference: str) -> list[str]:
     ]
 
 
-def _schemes(spec: CommentedMap) -> Iterator[tuple[Place, str]]:
+def _schemes(spec: dict[str, Any]) -> Iterator[tuple[Place, str]]:
     """The name of each security scheme that the spec or one of its operations asks for."""
     places: list[Place] = [("security",)]
     if isinstance(spec.get("paths"), dict):
