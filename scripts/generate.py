@@ -57,7 +57,8 @@ def generate(spec_file: Path, package: Path) -> None:
     """
     spec = overlaid(spec_file)
     spec_json = package.parent / "openapi.json"
-    spec_json.write_text(json.dumps(spec, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(spec, indent=1, ensure_ascii=False) + "\n"
+    spec_json.write_text(text, encoding="utf-8")
     _tool(
         "openapi_python_client",
         "generate",
@@ -76,15 +77,16 @@ def generate(spec_file: Path, package: Path) -> None:
             " become the keywords of TextGenerator.create"
         )
     params = package / "models" / "text_gen_request_params.py"
-    params.write_text(params_module(request.read_text()))
+    source = params_module(request.read_text(encoding="utf-8"))
+    params.write_text(source, encoding="utf-8")
     (package / "py.typed").touch()
     digest = hashlib.sha256(spec_json.read_bytes()).hexdigest()
-    with (package / "__init__.py").open("a") as end:
+    with (package / "__init__.py").open("a", encoding="utf-8") as end:
         end.write(f'\n__spec_sha256__ = "{digest}"\n"""SHA-256 of openapi.json beside this."""\n')
     _tool("ruff", "check", "--isolated", "--select=F401,I", "--fix", "--quiet", str(package))
     _tool("ruff", "format", "--isolated", "--line-length=100", "--quiet", str(package))
     for module in package.rglob("*.py"):
-        module.write_text(HEADER + module.read_text())
+        module.write_text(HEADER + module.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def overlaid(spec_file: Path) -> JSON:
@@ -101,7 +103,7 @@ def overlaid(spec_file: Path) -> JSON:
 
 def _data(file: Path) -> JSON:
     try:
-        return cast("JSON", yaml.safe_load(file.read_text()))
+        return cast("JSON", yaml.safe_load(file.read_bytes()))
     except (yaml.YAMLError, ValueError) as error:
         raise GenerateError(f"{file.name} is no YAML: {_on_one_line(str(error))}") from None
 
@@ -143,9 +145,10 @@ def _tool(*command: str) -> None:
     """Run a tool of this environment. Raises GenerateError with what it says when it fails."""
     done = subprocess.run(  # noqa: S603 - the command is fixed, no user input reaches it
         [sys.executable, "-m", *command],
-        env={**os.environ, "TYPER_STANDARD_TRACEBACK": "1"},  # a framed one can't be read
+        # A traceback in a frame can't be read.
+        env={**os.environ, "TYPER_STANDARD_TRACEBACK": "1", "PYTHONUTF8": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     if done.returncode:

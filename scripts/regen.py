@@ -11,6 +11,7 @@ is touched.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -82,7 +83,13 @@ def main(arguments: list[str] | None = None) -> int:
 def passes(name: str, command: tuple[str, ...]) -> bool:
     """Whether a check passes; if not, what it says and which parts of the wrapper it names."""
     done = subprocess.run(  # noqa: S603 - the command is fixed, no user input reaches it
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUTF8": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     print(f"{name}: {'fine' if not done.returncode else 'FAILED'}")
     if done.returncode:

@@ -68,11 +68,11 @@ class Sources:
     def spec(self) -> Schema:
         """The spec with its overlay."""
         try:
-            spec = yaml.safe_load(self.spec_file.read_text())
+            spec = yaml.safe_load(self.spec_file.read_bytes())
             if not isinstance(spec, dict):
                 raise SpecDiffError(f"no spec to compare: {self.spec_file.name} holds no mapping")
             if self.overlay is not None:
-                spec = apply(yaml.safe_load(self.overlay.read_text()), spec)
+                spec = apply(yaml.safe_load(self.overlay.read_bytes()), spec)
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise SpecDiffError(f"no spec to compare: {error}") from error
         return cast("Schema", spec)
@@ -139,7 +139,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
 
 def write_draft(changelog: Path, text: str) -> None:
     """Put the draft into the file, which is written whole or not at all."""
-    before = changelog.read_text()
+    before = changelog.read_text(encoding="utf-8")
     after = with_draft(before, text)
     if after != before:
         write(changelog, after)
@@ -148,7 +148,7 @@ def write_draft(changelog: Path, text: str) -> None:
 def _check_generated(sources: Sources) -> None:
     """A package that is older than its spec would show no effect of the change."""
     made_from = sources.package / "openapi.json"
-    if not made_from.is_file() or json.loads(made_from.read_text()) != sources.spec():
+    if not made_from.is_file() or json.loads(made_from.read_bytes()) != sources.spec():
         raise SpecDiffError("generated/ isn't made from openapi.yaml as it is: run `make generate`")
 
 

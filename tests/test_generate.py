@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ import generate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+from install import PACKAGE, files
 
 ROOT = Path(__file__).parent.parent
 
@@ -70,3 +74,59 @@ def test_a_text_that_is_no_spec_is_told_on_one_line(tmp_path: Path, text: str, l
     (tmp_path / "openapi.yaml").write_text(text)
     with pytest.raises(generate.GenerateError, match=rf"\A{line}\Z"):
         generate.overlaid(tmp_path / "openapi.yaml")
+
+
+ENVIRONMENTS = [
+    {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "1"},
+    {
+        "LC_ALL": "C",
+        "TZ": "Asia/Kathmandu",
+        "PYTHONHASHSEED": "2",
+        "PYTHONUTF8": "0",  # as in a locale of another encoding
+        "PYTHONCOERCECLOCALE": "0",
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a fresh environment with no more than the pinned tools of generation."""
+    folder = tmp_path_factory.mktemp("fresh")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    names = "openapi-python-client openapi-spec-validator jsonpath-rfc9535 markdown-it-py pyyaml"
+    subprocess.run(
+        [
+            *(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *("--constraint", str(ROOT / "scripts" / "constraints.txt")),
+            *(*names.split(), "ruamel.yaml", "ruff"),
+        ],
+        check=True,
+    )
+    return python
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda environment: environment["LC_ALL"])
+@pytest.mark.parametrize("fresh", [False, True], ids=["this environment", "a fresh environment"])
+def test_the_bytes_depend_on_the_spec_and_the_pinned_tools_only(
+    tmp_path: Path,
+    environment: dict[str, str],
+    umask: int,
+    fresh: bool,
+    request: pytest.FixtureRequest,
+) -> None:
+    python = request.getfixturevalue("tools") if fresh else sys.executable
+    for name in ("home", "scratch"):
+        (tmp_path / name).mkdir()
+    settings = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "scratch")}
+    subprocess.run(
+        [python, ROOT / "scripts" / "generate.py", tmp_path / "creatify_api"],
+        cwd=tmp_path,
+        env={"PATH": os.defpath, **settings, **environment},
+        umask=umask,
+        check=True,
+    )
+    assert files(tmp_path / "creatify_api") == files(PACKAGE)
+    assert list((tmp_path / "scratch").iterdir()) == []
