@@ -34,6 +34,7 @@ from diffing.spec_changes import directions_of, schema_changes
 from diffing.spec_nodes import nodes
 from diffing.spec_operations import operation_changes
 from diffing.spec_report import Report, joined
+from diffing.wrapper_methods import methods
 from install import ROOT, end_cleanly, recover, write
 from overlay import apply
 
@@ -55,6 +56,8 @@ class Sources:
     package: Path
     overlay: Path | None = ROOT / "scripts" / "overlay.yaml"
     """None if the spec needs none."""
+    wrapper: Path = ROOT / "wrapper" / "creatify"
+    """What calls the package."""
 
     @classmethod
     def of_tree(cls, root: Path) -> Sources:
@@ -63,6 +66,7 @@ class Sources:
             root / "openapi.yaml",
             root / "generated" / "creatify_api",
             root / "scripts" / "overlay.yaml",
+            root / "wrapper" / "creatify",
         )
 
     def spec(self) -> Schema:
@@ -93,6 +97,7 @@ def report(old: Sources, new: Sources) -> Report:
         ],
         before,
         after,
+        methods(new.wrapper),
     )
 
 

@@ -20,6 +20,7 @@ from diffing.spec_changes import SpecChange
 from diffing.spec_nodes import nodes
 from diffing.spec_report import Entry, Report, joined
 from diffing.spec_schema import Group
+from diffing.wrapper_methods import methods
 from overlay import apply
 
 if TYPE_CHECKING:
@@ -58,15 +59,15 @@ GET = "paths['/things/'].get"
 
 
 def tied(python: list[PythonChange], *changes: SpecChange) -> Report:
-    return joined(changes, python, NODES, NODES)
+    return joined(changes, python, NODES, NODES, {"things_get": "Things.get"})
 
 
 def change(key: str, group: Group = ADDS, effects: tuple[str, ...] = ()) -> SpecChange:
     return SpecChange((key,), "the.place", "the change", group, effects)
 
 
-def entry(*effects: str) -> Entry:
-    return Entry("the.place", "the change", effects)
+def entry(*effects: str, wrapped: str = "") -> Entry:
+    return Entry("the.place", "the change", effects, wrapped)
 
 
 def test_a_change_has_the_effects_on_what_it_is_called_in_python() -> None:
@@ -86,7 +87,7 @@ def test_a_change_is_as_bad_as_its_effect_and_an_effect_as_bad_as_its_change() -
 def test_a_change_without_an_effect_is_told() -> None:
     assert tied([], change("Tint", EXHAUSTIVE)) == Report(exhaustive=(entry(),))
     moved = change("things_get", ADDS, ("`things_get` moved",))
-    assert tied([], moved).adding == (entry("`things_get` moved"),)
+    assert tied([], moved).adding == (entry("`things_get` moved", wrapped="`Things.get()`"),)
 
 
 def test_a_class_that_the_spec_does_not_name_belongs_to_what_needs_it() -> None:
@@ -94,7 +95,8 @@ def test_a_class_that_the_spec_does_not_name_belongs_to_what_needs_it() -> None:
     assert tied([new], change("Thing.big_size")).adding == (entry(new.text),)
     assert tied([new], change("Thing")).adding == (entry(new.text),)
     new = PythonChange("ThingsGetResponse200", "`ThingsGetResponse200` is new", ADDS)
-    assert tied([new], change("things_get")).adding == (entry(new.text),)
+    owned = entry(new.text, wrapped="`Things.get()`")
+    assert tied([new], change("things_get")).adding == (owned,)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +118,31 @@ def test_a_class_that_the_spec_does_not_name_belongs_to_what_needs_it() -> None:
 )
 def test_no_effect_is_dropped_and_its_place_is_told_where_it_is_known(key: str, place: str) -> None:
     report = tied([PythonChange(key, "text", BREAKS)], change("Other"))
-    assert report.breaking == (Entry(place, "", ("text",)),)
+    wrapped = "`Things.get()`" if key.startswith("things_get") else ""
+    assert report.breaking == (Entry(place, "", ("text",), wrapped),)
     assert len(report.adding) == 1
+
+
+def test_a_change_of_an_operation_names_the_method_of_the_wrapper_or_that_there_is_none() -> None:
+    keys = ("things_get", "things_get()", "things_get(page_size)", "ThingsGetResponse200")
+    for key in keys:
+        (one,) = tied([], change(key)).adding
+        assert one.wrapped == "`Things.get()`"
+        assert one.markdown() == "- `the.place` (`Things.get()`): the change"
+        (one,) = joined([change(key)], [], NODES, NODES, {}).adding
+        assert one.wrapped == "not wrapped, in `client.api` only"
+    renamed = SpecChange(("things_get", "things_list"), "the.place", "the change", BREAKS)
+    assert tied([], renamed).breaking == (entry(wrapped="`Things.get()`"),)
+
+
+def test_the_methods_of_the_wrapper_are_known_by_their_docstrings() -> None:
+    assert methods(ROOT / "wrapper" / "creatify") == {
+        "remaining_credits_retrieve": "Creatify.remaining_credits",
+        "sse_text_generator_create": "TextGenerator.create",
+        "sse_text_generator_list": "TextGenerator.list",
+        "sse_text_generator_retrieve": "TextGenerator.retrieve",
+        "sse_text_generator_stream_create": "TextGenerator.stream",
+    }
 
 
 def test_the_report_reads_as_markdown() -> None:

@@ -71,6 +71,8 @@ class Case:
     effects: set[str]
     before: Callable[[Any], object] = lambda _: None
     """What must be in the spec for this change to be possible."""
+    wrapped: str = ""
+    """What the entry must say of the wrapper."""
 
 
 def schema(name: str) -> Callable[[Any], Any]:
@@ -94,6 +96,11 @@ def new_operation(spec: Any) -> None:
     operation = copy.deepcopy(spec["paths"]["/sse/text_generator/"]["get"])
     operation["operationId"] = "sse_text_generator_archive_list"
     spec["paths"]["/sse/text_generator/archive/"] = {"get": operation}
+
+
+def new_parameter(spec: Any) -> None:
+    limit = {"in": "query", "name": "limit", "schema": {"type": "integer"}}
+    spec["paths"]["/sse/text_generator/"]["get"]["parameters"] = [limit]
 
 
 def renamed_path(spec: Any) -> None:
@@ -149,6 +156,22 @@ ALONE = {
         "adding",
         "paths['/sse/text_generator/archive/'].get",
         {"`sse_text_generator_archive_list` is new"},
+        wrapped="not wrapped, in `client.api` only",
+    ),
+    "new parameter": Case(
+        new_parameter,
+        "adding",
+        "paths['/sse/text_generator/'].get.parameters.limit",
+        {"`sse_text_generator_list.sync(limit=...)` is new"},
+        wrapped="`TextGenerator.list()`",
+    ),
+    "changed type of free values": Case(
+        lambda spec: schema("FunctionCallPart")(spec)["properties"]["args"].update(
+            additionalProperties={"type": "string"}
+        ),
+        "breaking",
+        f"{SCHEMAS}.FunctionCallPart.properties.args.additionalProperties",
+        {"`FunctionCallPartArgs.additional_properties`: `dict[str, Any]` became `dict[str, str]`"},
     ),
     "removed response field": Case(
         gone(RESPONSE, "failed_reason"),
@@ -208,18 +231,21 @@ ALONE = {
                 " `/api/credits/`; calls stay as they are"
             )
         },
+        wrapped="`Creatify.remaining_credits()`",
     ),
     "renamed path, other operationId": Case(
         renamed_operation,
         "breaking",
         "paths['/text_tasks/{id}/'].get",
         {"`sse_text_generator_retrieve` is gone", "`text_task_retrieve` is new"},
+        wrapped="`TextGenerator.retrieve()`",
     ),
     "removed operation": Case(
         lambda spec: spec["paths"].pop("/sse/text_generator/stream/"),
         "breaking",
         "paths['/sse/text_generator/stream/'].post",
         {"`sse_text_generator_stream_create` is gone"},
+        wrapped="`TextGenerator.stream()`",
     ),
 }
 CONSEQUENCES = re.compile(r"in another position|TextGenResponse\(status=\.{3}\)` must be given")
@@ -266,7 +292,7 @@ def test_each_change_alone_is_one_entry_with_its_effects(
     assert len(entries(report)) == 1
     assert (group, place) == (case.group, case.place)
     assert what
-    assert set(entry.effects) == case.effects
+    assert (set(entry.effects), entry.wrapped) == (case.effects, case.wrapped)
     assert report.breaks == (case.group == "breaking")
 
 
@@ -300,8 +326,8 @@ def test_all_together_are_what_each_is_alone(
         alone |= entries(reported(name))
     assert together == alone
     assert Counter(group for group, _, _ in together) == {
-        "adding": 6,
-        "breaking": 8,
+        "adding": 7,
+        "breaking": 9,
         "exhaustive": 1,
     }
 
@@ -404,6 +430,9 @@ def read(task: TextGenResponse) -> None:
     print(price, begun, changed, task.id, task.model_name, task.response_text)
     for call in task.response_function_calls:
         print(call.name)
+        if call.args:
+            # flagged: FunctionCallPartArgs.additional_properties
+            call.args.additional_properties = {"degrees": 21}
     if task.status == TextGenResponseStatusEnum.FAILED:
         print("failed")
 

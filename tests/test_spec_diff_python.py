@@ -119,7 +119,22 @@ MOVED = ("`Thing(...)` takes `note`, `kind` in another position: pass fields by 
             },
         ),
         ('= "a"\n', '= "b"\n', {("`Thing.kind` is by default `'b'`, no longer `'a'`", BREAKS)}),
-        ('= "a"\n', "= UNSET\n", {("`Thing.kind` is by default `UNSET`, no longer `'a'`", ADDS)}),
+        ('= "a"\n', "= UNSET\n", {("`Thing.kind` is by default `UNSET`, no longer `'a'`", BREAKS)}),
+        (
+            "dict[str, Any] = _attrs_field(init=False",
+            "dict[str, str | int] = _attrs_field(init=False",
+            {
+                (
+                    "`Thing.additional_properties`: `dict[str, Any]` became `dict[str, str | int]`",
+                    ADDS,
+                )
+            },
+        ),
+        (
+            "    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)\n",
+            "",
+            {("`Thing.additional_properties` is gone", BREAKS)},
+        ),
         ("kind: str | Unset =", "kind: Unset|str =", set()),
         ('"red"\n', '"red"\n    BLUE = "blue"\n', {("`Tint.BLUE` is new", ADDS)}),
         ("RED", "BLUE", {("`Tint.RED` is gone", BREAKS), ("`Tint.BLUE` is new", ADDS)}),
@@ -197,7 +212,7 @@ CALL = "`things_get.sync(limit=...)`"
             ("`things_get.sync(more=...)` must be given now", BREAKS),
         }),
         ("= 10", "= 20", {(f"{CALL} is by default `20`, no longer `10`", BREAKS)}),
-        ("= 10", "= UNSET", {(f"{CALL} is by default `UNSET`, no longer `10`", ADDS)}),
+        ("= 10", "= UNSET", {(f"{CALL} is by default `UNSET`, no longer `10`", BREAKS)}),
         ("= 10)", "= 10, page: int = 1)", {("`things_get.sync(page=...)` is new", ADDS)}),
         ("id: UUID, *", "*, id: UUID", {
             ("`things_get.sync(id=...)` parameter kind was changed", BREAKS),

@@ -182,14 +182,15 @@ def test_an_enum_that_becomes_an_object_breaks() -> None:
         ]
 
 
-def test_a_default_that_is_replaced_breaks_who_relied_on_it() -> None:
+def test_a_default_that_is_replaced_or_gone_breaks_who_relied_on_it() -> None:
     def with_default(side: str, *value: object) -> dict[str, Any]:
         return spec(**{side: {"size": {**STRING, **({"default": value[0]} if value else {})}}})
 
     assert only(with_default("sent", "a"), with_default("sent", "b")).group == BREAKS
     assert only(with_default("read", "a"), with_default("read", "b")).group == ADDS
     assert only(with_default("sent"), with_default("sent", "b")).group == ADDS
-    assert only(with_default("sent", "a"), with_default("sent")).group == ADDS
+    assert only(with_default("sent", ""), with_default("sent")).group == BREAKS
+    assert only(with_default("read", "a"), with_default("read")).group == ADDS
 
 
 def test_a_closed_object_is_narrower_than_an_open_one() -> None:

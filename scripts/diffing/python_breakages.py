@@ -95,7 +95,7 @@ def _changed(path: list[str], breakage: griffe.Breakage, old: Package) -> Python
         what = _ARGUMENT.get(breakage.kind, breakage.kind.value.lower())
         if breakage.kind is griffe.BreakageKind.PARAMETER_CHANGED_DEFAULT:
             what = f"is by default `{then.default}`, no longer `{first.default}`"
-            group = Group.ADDS if "UNSET" in {str(first.default), str(then.default)} else group
+            group = Group.ADDS if str(first.default) == "UNSET" else group
         key = f"{operation or '.'.join(path)}({argument})"
         return PythonChange(key, f"`{function}({argument}=...)` {what}", group)
     key = operation or (path[2] if path[0] == "models" and len(path) > 2 else ".".join(path))  # noqa: PLR2004 - see _names

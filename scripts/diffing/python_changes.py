@@ -70,11 +70,20 @@ def _model_changes(
                 text = f"`{key}`: `{was.annotation}` became `{now.annotation}`"
                 yield PythonChange(key, text, group_of(relation, directions))
             yield from _default_change(key, f"`{key}`", was, now, writer)
+    if first.more != then.more and first.more and then.more:
+        key = f"{name}.additional_properties"
+        group = group_of(related(*map(_values, (first.more, then.more)), set()), directions)
+        yield PythonChange(key, f"`{key}`: `{first.more}` became `{then.more}`", group)
     moved = _moved(list(first.fields), list(then.fields))
     if moved:
         which = ", ".join(f"`{field}`" for field in moved)
         text = f"`{name}(...)` takes {which} in another position: pass fields by name"
         yield PythonChange(f"{name}()", text, Group.EXHAUSTIVE)
+
+
+def _values(mapping: str) -> frozenset[str]:
+    """What a `dict[str, X]` holds."""
+    return union_of(mapping.removeprefix("dict[str, ").removesuffix("]"))
 
 
 def _moved(old: list[str], new: list[str]) -> list[str]:
@@ -112,9 +121,9 @@ def _union(field: Field) -> str:
 def _default_change(
     key: str, subject: str, was: Field, now: Field, group: Group
 ) -> Iterator[PythonChange]:
-    """A default that is replaced changes what is sent without a word of the caller's."""
+    """A default that is replaced or gone changes what is sent without a word of the caller's."""
     if was.default is not None and now.default is not None and was.default != now.default:
-        silent = "UNSET" not in {was.default, now.default} and group is Group.BREAKS
+        silent = was.default != "UNSET" and group is Group.BREAKS
         text = f"{subject} is by default `{now.default}`, no longer `{was.default}`"
         yield PythonChange(key, text, Group.BREAKS if silent else Group.ADDS)
 

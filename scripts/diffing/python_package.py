@@ -42,6 +42,8 @@ class Model:
     names: set[str] = field(default_factory=set)
     values: dict[str, str] = field(default_factory=dict)
     """Of an enum: the value of each member."""
+    more: str = ""
+    """The annotation of `additional_properties`, if there may be any."""
 
 
 @dataclass
@@ -119,7 +121,9 @@ def _model(cls: griffe.Class) -> Model:
         if not isinstance(member, griffe.Attribute) or "property" in member.labels:
             continue
         value = None if member.value is None else str(member.value)
-        if enum and value is not None:
+        if name == "additional_properties":
+            model.more = str(member.annotation)
+        elif enum and value is not None:
             model.values[name] = str(ast.literal_eval(value))
         elif member.annotation is not None and "init=False" not in (value or ""):
             model.fields[name] = _field(cls.name, str(member.annotation), value)

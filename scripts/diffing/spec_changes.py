@@ -97,7 +97,7 @@ def value_changes(
     yield from _constraints(before_flat, after_flat, directions)
     first, then = before_flat.get("default"), after_flat.get("default")
     if first != then:
-        silent = first is not None and then is not None and SENT in directions
+        silent = first is not None and SENT in directions
         text = f"default: {_shown(first)} became {_shown(then)}"
         yield text, Group.BREAKS if silent else Group.ADDS
     if after_flat.get("deprecated") and not before_flat.get("deprecated"):

@@ -11,7 +11,7 @@ from diffing.spec_nodes import Nodes, identifier, under
 from diffing.spec_schema import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from diffing.python_changes import PythonChange
     from diffing.spec_changes import SpecChange
@@ -35,10 +35,13 @@ class Entry:
     what: str
     """What changed in the spec; empty for an effect that no change of the spec accounts for."""
     effects: tuple[str, ...]
+    wrapped: str = ""
+    """Of an operation: the method of the wrapper that calls it, or that there is none."""
 
     def markdown(self) -> str:
         """A bullet, the effects below it."""
         place = f"`{self.place}`" if self.place else "The generated code"
+        place += f" ({self.wrapped})" if self.wrapped else ""
         what = self.what or "no change of its own"
         return "\n".join([f"- {place}: {what}", *(f"  - {effect}" for effect in self.effects)])
 
@@ -93,9 +96,14 @@ _Key: TypeAlias = tuple[Group, str, str]
 
 
 def joined(
-    spec: Iterable[SpecChange], python: Iterable[PythonChange], old: Nodes, new: Nodes
+    spec: Iterable[SpecChange],
+    python: Iterable[PythonChange],
+    old: Nodes,
+    new: Nodes,
+    methods: Mapping[str, str],
 ) -> Report:
-    """Tie each effect to the change of the spec that has it.
+    """Tie each effect to the change of the spec that has it; `methods` has the wrapper's, by
+    operation.
 
     A change is as bad as its effects; an effect that is worse than the change itself (a field
     that is new to readers must be given by who builds the model) makes an entry of its own.
@@ -103,23 +111,26 @@ def joined(
     changes = list(spec)
     by_key = {key: change for change in changes for key in change.keys}
     found: dict[_Key, list[tuple[int, str]]] = {}
+    wrapped: dict[_Key, str] = {}
     accounted = set()
     for effect in python:
-        owners = _owners(effect.key, old, new)
+        owners = list(_owners(effect.key, old, new))
         change = next((by_key[key] for key in owners if key in by_key), None)
         if change:
             accounted.add(change)
             key = (max(change.group, effect.group), change.place, change.what)
         else:
             key = (effect.group, _place(effect.key, old, new), "")
+        wrapped[key] = _wrapped(change.keys if change else owners, methods, old, new)
         found.setdefault(key, []).append((-effect.group, effect.text))
     for change in changes:
         if change.effects or change not in accounted:
             key = (change.group, change.place, change.what)
+            wrapped[key] = _wrapped(change.keys, methods, old, new)
             found.setdefault(key, []).extend((0, effect) for effect in change.effects)
     entries = [
-        (group, Entry(place, what, _in_order(effects)))
-        for (group, place, what), effects in found.items()
+        (key[0], Entry(key[1], key[2], _in_order(effects), wrapped[key]))
+        for key, effects in found.items()
     ]
     entries.sort(key=lambda pair: (pair[1].place, pair[1].what))
     groups = {group: tuple(entry for found, entry in entries if found is group) for group in Group}
@@ -129,6 +140,16 @@ def joined(
 def _in_order(effects: list[tuple[int, str]]) -> tuple[str, ...]:
     """Each effect once, the worst first."""
     return tuple(dict.fromkeys(text for _, text in sorted(effects)))
+
+
+def _wrapped(keys: Iterable[str], methods: Mapping[str, str], old: Nodes, new: Nodes) -> str:
+    """The wrapper's method for the first operation among what has these keys, and its parts."""
+    names = [_split(owner)[0] for key in keys for owner in _owners(key, old, new)]
+    called = [name for name in names if name in old.operations or name in new.operations]
+    method = next((methods[name] for name in called if name in methods), None)
+    if method:
+        return f"`{method}()`"
+    return "not wrapped, in `client.api` only" if called else ""
 
 
 def _owners(key: str, old: Nodes, new: Nodes) -> Iterator[str]:
