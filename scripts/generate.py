@@ -3,9 +3,10 @@
     python scripts/generate.py [FOLDER]     (default: generated/creatify_api, which is replaced)
 
 Beside what openapi-python-client writes, the package gets what the wrapper needs: the spec that it
-was made from (`openapi.json`) with its hash (`__spec_sha256__`), and `TextGenRequestParams`, the
-fields of `TextGenRequest` as a TypedDict for PEP 692, so that a new request field is a typed
-keyword without a change in the wrapper. The bytes depend on the inputs and the pinned tools only.
+was made from (`openapi.json`: openapi.yaml with scripts/overlay.yaml) with its hash
+(`__spec_sha256__`), and `TextGenRequestParams`, the fields of `TextGenRequest` as a TypedDict for
+PEP 692, so that a new request field is a typed keyword without a change in the wrapper. The bytes
+depend on the inputs and the pinned tools only.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def generate(spec_file: Path, package: Path) -> None:
     (package / "py.typed").touch()
     digest = hashlib.sha256(spec_json.read_bytes()).hexdigest()
     with (package / "__init__.py").open("a", encoding="utf-8") as end:
-        end.write(f'\n__spec_sha256__ = "{digest}"\n"""SHA-256 of openapi.json beside this."""\n')
+        of = "SHA-256 of openapi.json beside this: the provider's spec with what is added to it."
+        end.write(f'\n__spec_sha256__ = "{digest}"\n"""{of}"""\n')
     _tool("ruff", "check", "--isolated", "--select=F401,I", "--fix", "--quiet", str(package))
     _tool("ruff", "format", "--isolated", "--line-length=100", "--quiet", str(package))
     for module in package.rglob("*.py"):

@@ -9,4 +9,4 @@ __all__ = (
 )
 
 __spec_sha256__ = "d9dd39e09de3188f83d802f036907ba260612d0d2ca6ba4e7a41a436484bbffc"
-"""SHA-256 of openapi.json beside this."""
+"""SHA-256 of openapi.json beside this: the provider's spec with what is added to it."""

@@ -72,8 +72,9 @@ def _model_changes(
             yield from _default_change(key, f"`{key}`", was, now, writer)
     if first.more != then.more and first.more and then.more:
         key = f"{name}.additional_properties"
-        group = group_of(related(*map(_values, (first.more, then.more)), set()), directions)
-        yield PythonChange(key, f"`{key}`: `{first.more}` became `{then.more}`", group)
+        relation = related(_values(first.more), _values(then.more), old.enums & new.enums)
+        text = f"`{key}`: `{first.more}` became `{then.more}`"
+        yield PythonChange(key, text, group_of(relation, directions))
     moved = _moved(list(first.fields), list(then.fields))
     if moved:
         which = ", ".join(f"`{field}`" for field in moved)
