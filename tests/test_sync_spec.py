@@ -192,6 +192,18 @@ def test_a_change_changes_its_lines_only(spec: Path, pages: Pages, name: str) ->
     assert not done.components.added + done.components.removed + done.operations.changed
 
 
+def test_a_change_in_another_style_changes_its_lines_only(spec: Path, pages: Pages) -> None:
+    quoted, listed = (
+        ("'200':", '"200":'),
+        ("tags:\n        - text_generator", "tags: [text_generator]"),
+    )
+    here = edited(listed, text=BEFORE)
+    spec.write_text(here)
+    pages.write(edited(NEW_FIELD, quoted))
+    assert pages.sync(spec).changed
+    assert spec.read_text() == edited(NEW_FIELD, text=here)
+
+
 def test_a_new_request_field_comes_with_the_page_of_the_request(spec: Path, pages: Pages) -> None:
     fragment = create_fragment()
     fields = fragment["components"]["schemas"]["TextGenRequest"]["properties"]
@@ -537,6 +549,10 @@ ERRORS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "a reference to a file": (
         [("'#/components/schemas/RoleEnum'", "components/schemas/RoleEnum")],
         r"items\.md: .*role\.allOf\[0\]\.\$ref: components/schemas/RoleEnum leads nowhere",
+    ),
+    "a reference into a list": (
+        [("#/components/schemas/RoleEnum", "#/paths/~1sse~1text_generator~1/get/tags/0")],
+        r"items\.md: .*role\.allOf\[0\]\.\$ref: #/paths/.*/tags/0 leads nowhere",
     ),
     "no such scheme": ([("\n    X-API-KEY:", "\n    KEY:")], r"get\.security: 'X-API-KEY' is no"),
     "a vanished operation": (

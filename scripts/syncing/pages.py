@@ -135,12 +135,9 @@ def _leads_somewhere(spec: object, reference: str) -> bool:
     if not reference.startswith("#/"):
         return False
     for key in pointed(reference):
-        if isinstance(spec, list) and key.isdecimal() and int(key) < len(spec):
-            spec = spec[int(key)]
-        elif isinstance(spec, dict) and key in spec:
-            spec = spec[key]
-        else:
+        if not isinstance(spec, dict) or key not in spec:
             return False
+        spec = spec[key]
     return True
 
 
