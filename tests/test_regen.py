@@ -194,6 +194,15 @@ paths:
 """
 
 
+ADDITIONS = {
+    "          title: Updated date\n": "        cached:\n          type: boolean\n",
+    "          description: Random seed for deterministic generation.\n": (
+        "        tone:\n          type: string\n"
+    ),
+    "        - failed\n": "        - cancelled\n",
+    "        - user\n": "        - tool\n",
+}
+"""What the page says of fields and enums, and what comes behind it."""
 LISTING = """
 from creatify import Creatify
 from creatify.testing import Emulator
@@ -339,16 +348,23 @@ class TestTheWholeCommand:
         assert "the change touches wrapper/creatify/_wait.py" in said
 
     @pytest.mark.slow
-    def test_a_renamed_path_is_followed_by_client_and_emulator_and_calls_stay_as_they_are(
+    def test_all_that_breaks_nobody_passes_and_client_and_emulator_follow_a_renamed_path(
         self, project: Path, tmp_path: Path
     ) -> None:
         page = tmp_path / "get_text_generator_items.md"
-        page.write_text(PAGE.read_text().replace("/sse/text_generator/", "/v2/texts/"))
+        text = PAGE.read_text().replace("/sse/text_generator/", "/v2/texts/")
+        for before, added in ADDITIONS.items():
+            assert before in text
+            text = text.replace(before, before + added)
+        page.write_text(text)
         code, said = self.run(project, page)
         assert code == 0, said
+        for added in ("Response.cached", "Config.tone", "StatusEnum.CANCELLED", "RoleEnum.TOOL"):
+            assert f"{added}` is new" in said
         assert "`/sse/text_generator/` to `/v2/texts/`; calls stay as they are" in said
         spec = (project / "openapi.yaml").read_text()
         assert spec.count("  /v2/texts/:\n") == spec.count("  /sse/text_generator/:\n") == 1
+        changed = ("role_enum", "text_gen_config", "text_gen_response")
         module = "generated/creatify_api/api/text_generator/sse_text_generator_list.py"
         assert self.changed(project) == {
             "openapi.yaml",
@@ -356,6 +372,8 @@ class TestTheWholeCommand:
             "generated/creatify_api/__init__.py",
             "generated/creatify_api/openapi.json",
             module,
+            *(f"generated/creatify_api/models/{name}.py" for name in changed),
+            "generated/creatify_api/models/text_gen_response_status_enum.py",
         }
         assert '"url": "/v2/texts/"' in (project / module).read_text()
         assert self.python(project, "-c", LISTING) == (0, "GET /v2/texts/\n")
