@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from creatify import AsyncCreatify, Creatify, TextStream
@@ -63,6 +64,8 @@ class _Awaited:
             return _Awaited(value)
         if name in {"stream", "with_options"}:
             return lambda *args, **kwargs: awaited(value(*args, **kwargs))
+        if name == "as_completed":
+            return lambda *args, **kwargs: _each(partial(iter, value(*args, **kwargs)))
         if callable(value):
             return lambda *args, **kwargs: asyncio.to_thread(value, *args, **kwargs)
         return value

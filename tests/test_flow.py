@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from creatify import APIConnectionError, CreatifyError
-from creatify._flow import Flow, Send, Sleep, run, run_async
+from creatify._flow import Flow, Send, Sleep, Wake, run, run_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,6 +52,34 @@ async def test_a_sleep_takes_its_time_and_has_no_answer(drive: Drive) -> None:
     started = time.monotonic()
     assert await drive(flow(), str.upper) is None
     assert time.monotonic() - started >= 0.05
+
+
+async def test_who_rings_before_a_sleep_ends_it_as_it_begins(drive: Drive) -> None:
+    def flow() -> Flow[str, str, object]:
+        wake = Wake()
+        wake.ring()
+        return (yield Sleep(60, wake))
+
+    started = time.monotonic()
+    assert await drive(flow(), str.upper) is None
+    assert time.monotonic() - started < 10
+
+
+async def test_who_rings_ends_a_sleep(drive: Drive) -> None:
+    """From a thread in a synchronous program, else from a task of the loop."""
+    wake = Wake()
+
+    def flow() -> Flow[str, str, object]:
+        return (yield Sleep(60, wake))
+
+    started = time.monotonic()
+    asyncio.get_running_loop().call_later(0.05, wake.ring)
+    ringer = threading.Timer(1, wake.rung.set)  # the synchronous driver stops the loop
+    ringer.start()
+    assert await drive(flow(), str.upper) is None
+    ringer.cancel()
+    ringer.join()
+    assert time.monotonic() - started < 10
 
 
 async def test_an_error_of_the_tree_is_raised_at_the_yield_and_may_be_handled(drive: Drive) -> None:

@@ -30,6 +30,7 @@ from creatify._flow import Send
 from creatify._generation import create
 from creatify._ledger import Entry, Ledger, ledger_of, shared_fields
 from creatify._options import Options
+from creatify._schedule import Schedule
 from creatify_api.models import TextGenConfig, TextGenRequest, TextGenResponse
 
 NOW = math.inf
@@ -279,7 +280,7 @@ class Caller:
         self.result: TextGenResponse | CreatifyError | None = None
         self._world = world
         self._flow: Steps[TextGenResponse] = create(
-            asking(), Options(max_retries=0), ledger, clock=lambda: world.now
+            asking(), Options(max_retries=0), ledger, Schedule(), clock=lambda: world.now
         )
         self._resume: Any = lambda: next(self._flow)
         self._step: Any = None

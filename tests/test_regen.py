@@ -345,7 +345,7 @@ class TestTheWholeCommand:
         assert code == 2
         assert "`TextGenResponse.failed_reason`" in said
         assert "types: FAILED" in said
-        assert "the change touches wrapper/creatify/_wait.py" in said
+        assert "the change touches wrapper/creatify/_awaited.py" in said
 
     @pytest.mark.slow
     def test_all_that_breaks_nobody_passes_and_client_and_emulator_follow_a_renamed_path(

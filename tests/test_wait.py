@@ -25,9 +25,11 @@ from creatify import (
     WaitTimeoutError,
     user,
 )
+from creatify._awaited import WaitOptions
 from creatify._flow import Send, Sleep
 from creatify._options import Options
-from creatify._wait import WaitOptions, wait
+from creatify._schedule import Schedule
+from creatify._wait import wait
 from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
@@ -71,7 +73,8 @@ class World:
 
     def run(self, waited_for: Any = ID, **options: Any) -> TextGenResponse:
         options = {"timeout": 600.0, "poll": PollPolicy(), "on_update": None, **options}
-        flow = wait(waited_for, WaitOptions(**options), Options(), clock=lambda: self.now)
+        schedule = Schedule(self.clock)
+        flow = wait(waited_for, WaitOptions(**options), Options(), schedule, self.clock)
         reply: Any = None
         error: Exception | None = None
         try:
@@ -86,6 +89,9 @@ class World:
         except StopIteration as end:
             result: TextGenResponse = end.value
             return result
+
+    def clock(self) -> float:
+        return self.now
 
     def _send(self, step: Send[Any]) -> tuple[httpx.Response | None, Exception | None]:
         if not self.polls or self.polls[-1] != self.now:

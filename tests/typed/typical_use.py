@@ -52,6 +52,9 @@ def services_use_the_sync_client() -> str | Unset:
         tasks = client.text_generator.list()
         assert_type(tasks, list[TextGenResponse])
         assert_type(client.text_generator.wait(tasks[0]), TextGenResponse)
+        assert_type(client.text_generator.wait_all(tasks, timeout=60.0), list[TextGenResponse])
+        for finished in client.text_generator.as_completed([task.id, str(task.id)]):
+            assert_type(finished, TextGenResponse)
         assert_type(client.text_generator.retrieve(str(task.id)), TextGenResponse)
         assert_type(client.remaining_credits(), RemainingCredits)
         print(sse_text_generator_list.sync(client=client.api))
@@ -78,6 +81,9 @@ async def and_the_async_one() -> None:
             model_name="gemini-2.5-flash", messages=[user("Hello")], sync=True
         )
         assert_type(await client.text_generator.wait(task.id), TextGenResponse)
+        assert_type(await client.text_generator.wait_all([task]), list[TextGenResponse])
+        async for finished in client.text_generator.as_completed([task]):
+            assert_type(finished, TextGenResponse)
         request = TextGenRequest(model_name="gemini-2.5-flash", messages=[user("Hello")])
         async with client.text_generator.stream(request) as stream:
             async for chunk in stream:

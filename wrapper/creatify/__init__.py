@@ -11,6 +11,8 @@
 The types are the generated ones of `creatify_api.models`.
 """
 
+from creatify._async_text_generator import AsyncTextGenerator
+from creatify._awaited import PollPolicy
 from creatify._client import AsyncCreatify, Creatify
 from creatify._errors import (
     APIConnectionError,
@@ -40,9 +42,8 @@ from creatify._errors import (
 from creatify._messages import function_result, image, model, user, video
 from creatify._schema import Drift
 from creatify._stream import AsyncTextStream, TextStream
-from creatify._text_generator import AsyncTextGenerator, TextGenerator
+from creatify._text_generator import TextGenerator
 from creatify._version import __version__
-from creatify._wait import PollPolicy
 
 __all__ = [
     "APIConnectionError",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from creatify._config import ID_HEADER, KEY_HEADER
-from creatify._errors import ResponseDecodeError
+from creatify._errors import CreatifyError, ResponseDecodeError
 from creatify._pool import DEADLINE
 from creatify._status import encoding_of
 
@@ -18,16 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+WORTH: Final = "creatify.worth"
+"""The extension of a request that says beyond how many bytes its answer isn't wanted."""
 _LEAST_SECRET: Final = 8  # characters; a shorter value would be found in any text
 
 
+class NotWorthError(CreatifyError):
+    """An answer is larger than it is worth: it has `size` bytes or more."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"it has {size} bytes or more, and they are not worth it")
+        self.size = size
+
+
 class Body:
-    """Gathers the pieces of a body, up to `max_size` bytes."""
+    """Gathers the pieces of a body, up to `max_size` bytes.
+
+    Raises NotWorthError for one that is larger than its request says it is worth: at once, if the
+    server announces the size.
+    """
 
     def __init__(self, request: httpx.Request, response: httpx.Response, max_size: int) -> None:
         self._request = request
         self._response = response
         self._room = self._max_size = max_size
+        self._worth = request.extensions.get(WORTH) if response.is_success else None
+        announced = response.headers.get("content-length", "")
+        self._check_worth(int(announced) if announced.isdigit() else 0)
         self._pieces: list[bytes] = []
 
     def add(self, piece: bytes) -> None:
@@ -36,6 +53,7 @@ class Body:
         self._room -= len(piece)
         if self._room < 0:
             raise _FullError
+        self._check_worth(self._max_size - self._room)
         # The pool sees to it at each read; a pool that was given here does not.
         if time.monotonic() > self._request.extensions[DEADLINE].at:
             raise httpx.ReadTimeout("the answer came too slowly", request=self._request)
@@ -90,6 +108,10 @@ class Body:
                 content = content.replace(secret, b"***")
                 headers = httpx.Headers([(k, v.replace(secret, b"***")) for k, v in headers.raw])
         return headers, content
+
+    def _check_worth(self, size: int) -> None:
+        if self._worth is not None and size > self._worth:
+            raise NotWorthError(size)
 
     def _is_whole(self) -> bool:
         body = b"".join(self._pieces)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 import httpx
 
 from creatify import _operations
+from creatify._async_text_generator import AsyncTextGenerator
 from creatify._config import KEY_HEADER, Arguments, CredentialsCallable, Sources, resolve
 from creatify._connection import (
     DEFAULT_HEADERS,
@@ -21,7 +22,7 @@ from creatify._flow import run, run_async
 from creatify._log import set_level
 from creatify._operations import call
 from creatify._options import Options, check_function, check_size
-from creatify._text_generator import AsyncTextGenerator, TextGenerator
+from creatify._text_generator import TextGenerator
 from creatify_api import AuthenticatedClient
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
 import httpx
 
 from creatify._attempts import asks_for_stream, attempts, unsigned
-from creatify._body import Body, unread
+from creatify._body import WORTH, Body, unread
 from creatify._errors import (
     MAY_BE_CHARGED,
     APIConnectionError,
@@ -29,6 +29,7 @@ from creatify._errors import (
 from creatify._flow import run, run_async
 from creatify._ledger import Ledger, ledger_of
 from creatify._pool import async_client, sync_client
+from creatify._schedule import Schedule
 from creatify._status import is_event_stream
 from creatify._version import __version__
 
@@ -115,12 +116,19 @@ class _Connection(Generic[Client]):
         self._max_response_size = max_response_size
         self._clients: dict[int, Client] = {}  # by process id
         self._is_closed = False
+        self._schedules: dict[int, Schedule] = {}  # by process id: a fork knows not who looks
         self._dropped: deque[tuple[httpx.Response, list[object]]] = deque()
 
     @property
     def ledger(self) -> Ledger:
         """The paid calls of the same account, of all clients of this process."""
         return ledger_of(self.settings.base_url, self.settings.credentials.account)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The waits for tasks of this client in this process."""
+        process = os.getpid()
+        return self._schedules.get(process) or self._schedules.setdefault(process, Schedule())
 
     def request(self, call: Call) -> httpx.Request:
         """The request for a call, without credentials. Raises ConfigurationError once closed."""
@@ -130,6 +138,7 @@ class _Connection(Generic[Client]):
             headers={**DEFAULT_HEADERS, **call.headers},
             content=call.content,
             timeout=timeouts(call.timeout),
+            extensions={WORTH: call.worth},
         )
 
     def drop(self, response: httpx.Response, iterators: list[object], process: int) -> None:
@@ -213,10 +222,11 @@ class Connection(_Connection[httpx.Client]):
             response = unread(sent)
             if _is_left_open(request, response):
                 return response
-            body = self._body(request, response)
-            with closing(response), body.reading():
-                for piece in response.iter_raw():
-                    body.add(piece)
+            with closing(response):
+                body = self._body(request, response)
+                with body.reading():
+                    for piece in response.iter_raw():
+                        body.add(piece)
         return body.answer()
 
 
@@ -272,8 +282,8 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
             response = unread(sent)
             if _is_left_open(request, response):
                 return response
-            body = self._body(request, response)
             async with aclosing(response):
+                body = self._body(request, response)
                 with body.reading():
                     async for piece in response.aiter_raw():
                         body.add(piece)

@@ -243,8 +243,11 @@ class StreamEventError(StreamError):
 class TaskFailedError(CreatifyError):
     """The generation failed.
 
-    `task` (TextGenResponse); `reason` (str or None) as the API gives it.
+    `task` (TextGenResponse); `reason` (str or None) as the API gives it; `tasks` (list of
+    TextGenResponse): all that `wait_all` waited for, in the order given.
     """
+
+    tasks: Sequence[TextGenResponse] = ()
 
     def __init__(self, message: str, *, task: TextGenResponse, reason: str | None) -> None:
         super().__init__(message)
@@ -255,8 +258,11 @@ class TaskFailedError(CreatifyError):
 class WaitTimeoutError(CreatifyError, TimeoutError):
     """The wait ended before the task did, which is still running.
 
-    `task` (TextGenResponse or None): as last seen; None if no poll ever succeeded.
+    `task` (TextGenResponse or None): as last seen; None if no poll ever succeeded. `tasks` (list of
+    TextGenResponse): all that `wait_all` or `as_completed` waited for, as last seen.
     """
+
+    tasks: Sequence[TextGenResponse] = ()
 
     def __init__(self, message: str, *, task: TextGenResponse | None) -> None:
         super().__init__(message)

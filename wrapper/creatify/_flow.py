@@ -7,9 +7,9 @@ colour; the pattern is that of `httpx.Auth.auth_flow`.
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
@@ -28,11 +28,25 @@ class Send(Generic[Request]):
     request: Request
 
 
+class Wake:
+    """Ends a sleep early, from another thread or another task of the same event loop."""
+
+    def __init__(self) -> None:
+        self.rung = threading.Event()
+        self.tell: Callable[[], object] = _nothing
+
+    def ring(self) -> None:
+        """End the sleep, or the next one: until `rung` is cleared."""
+        self.rung.set()
+        self.tell()
+
+
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait that many seconds."""
+    """Wait that many seconds, or until somebody rings."""
 
     seconds: float
+    wake: Wake = field(default_factory=Wake, compare=False)
 
 
 Flow: TypeAlias = Generator[Send[Request] | Sleep, Answer, Result]
@@ -44,7 +58,7 @@ def run(flow: Flow[Request, Answer, Result], send: Callable[[Request], Answer]) 
     try:
         while True:
             step = resume()
-            perform = _action(step, time.sleep, send)
+            perform = _action(step, _sleep, send)
             try:
                 resume = partial(flow.send, perform())
             except BaseException as error:  # noqa: BLE001 - what the flow does not handle leaves it
@@ -59,13 +73,11 @@ async def run_async(
     flow: Flow[Request, Answer, Result], send: Callable[[Request], Awaitable[Answer]]
 ) -> Result:
     """Run a flow in this task."""
-    from asyncio import sleep  # noqa: PLC0415 - a synchronous program never needs it
-
     resume: Callable[[], Send[Request] | Sleep] = partial(next, flow)
     try:
         while True:
             step = resume()
-            perform = _action(step, sleep, send)
+            perform = _action(step, _sleep_async, send)
             try:
                 resume = partial(flow.send, await perform())
             except BaseException as error:  # noqa: BLE001 - what the flow does not handle leaves it
@@ -78,10 +90,37 @@ async def run_async(
 
 def _action(
     step: Send[Request] | Sleep,
-    sleep: Callable[[float], object],
+    sleep: Callable[[Sleep], object],
     send: Callable[[Request], Answer],
 ) -> Callable[[], Answer]:
     if isinstance(step, Sleep):
         # What sleeping returns is no answer, and no flow looks at it.
-        return cast("Callable[[], Answer]", partial(sleep, step.seconds))
+        return cast("Callable[[], Answer]", partial(sleep, step))
     return partial(send, step.request)
+
+
+def _sleep(step: Sleep) -> None:
+    step.wake.rung.wait(step.seconds)
+
+
+async def _sleep_async(step: Sleep) -> None:
+    from asyncio import get_running_loop  # noqa: PLC0415 - a synchronous program never needs it
+
+    over = get_running_loop().create_future()
+
+    def end() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    timer = get_running_loop().call_later(step.seconds, end)
+    step.wake.tell = end
+    try:
+        if not step.wake.rung.is_set():
+            await over
+    finally:
+        timer.cancel()
+        step.wake.tell = _nothing
+
+
+def _nothing() -> None:
+    """What to do when nobody sleeps."""

@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from creatify import _operations
+from creatify._awaited import WaitOptions
 from creatify._errors import TaskFailedError
 from creatify._reconcile import paid
-from creatify._wait import PollPolicy, WaitOptions, wait
+from creatify._wait import wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from creatify._ledger import Ledger
     from creatify._operations import Steps
     from creatify._options import Options
+    from creatify._schedule import Schedule
     from creatify_api.models import TextGenRequest, TextGenResponse
 
 
@@ -23,6 +25,8 @@ def create(
     request: TextGenRequest,
     options: Options,
     ledger: Ledger,
+    schedule: Schedule,
+    *,
     timeout: float | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Steps[TextGenResponse]:
@@ -36,9 +40,9 @@ def create(
     task, was_lost = yield from paid(operation, request, ledger, clock)
     if not (was_lost and request.sync):
         return task
-    waits = WaitOptions(operation.call.timeout, PollPolicy(), on_update=None)
+    waits = WaitOptions(operation.call.timeout)
     try:
-        return (yield from wait(task, waits, options, clock, created_since=began))
+        return (yield from wait(task, waits, options, schedule, clock, created_since=began))
     except TaskFailedError as error:
         return error.task  # as the lost answer would have told it
 
@@ -48,10 +52,12 @@ def generate(
     waits: WaitOptions,
     options: Options,
     ledger: Ledger,
+    schedule: Schedule,
+    *,
     clock: Callable[[], float] = time.monotonic,
 ) -> Steps[TextGenResponse]:
     """Create, then wait; one timeout for both. Raises what both raise."""
     operation = _operations.create(request, options, at_most=waits.timeout)
     began = clock()
     task, _ = yield from paid(operation, request, ledger, clock)
-    return (yield from wait(task, waits, options, clock, created_since=began))
+    return (yield from wait(task, waits, options, schedule, clock, created_since=began))

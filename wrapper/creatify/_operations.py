@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar, cast
 
@@ -33,7 +33,7 @@ from creatify_api.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Container, Mapping
     from uuid import UUID
 
     import httpx
@@ -66,7 +66,10 @@ SYNC_TIMEOUT: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An HTTP request as a value. The connection adds the base URL and the credentials."""
+    """An HTTP request as a value. The connection adds the base URL and the credentials.
+
+    A successful answer of more than `worth` bytes is not wanted, and not read.
+    """
 
     method: str
     path: str
@@ -74,6 +77,7 @@ class Call:
     max_retries: int
     headers: Mapping[str, str]
     content: bytes | None = field(default=None, repr=False)
+    worth: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,15 @@ def list_tasks(options: Options) -> Operation[list[TextGenResponse]]:
     )
 
 
+def find_tasks(
+    task_ids: Collection[UUID], options: Options, worth: int | None
+) -> Operation[list[TextGenResponse]]:
+    """`sse_text_generator_list`, of which no more is read than those tasks."""
+    call = replace(_call(sse_text_generator_list._get_kwargs(), options), worth=worth)
+    wanted = {str(task_id) for task_id in task_ids}
+    return Operation(call, _many(TextGenResponse, wanted), options.on_drift)
+
+
 def remaining_credits(options: Options) -> Operation[RemainingCredits]:
     """`remaining_credits_retrieve`."""
     kwargs = remaining_credits_retrieve._get_kwargs()
@@ -172,13 +185,25 @@ def _one(model: type[M]) -> Callable[[JSON, set[Drift] | None], M]:
     return partial(model_of, model)
 
 
-def _many(model: type[M]) -> Callable[[JSON, set[Drift] | None], list[M]]:
+def _many(
+    model: type[M], wanted: Container[str] | None = None
+) -> Callable[[JSON, set[Drift] | None], list[M]]:
+    """The models of an array; if some are `wanted`, of no others than these, by their `id`."""
+
     def build(payload: JSON, drifts: set[Drift] | None) -> list[M]:
         if not isinstance(payload, list):
             raise MismatchError("it should be an array", "$")
-        return [model_of(model, item, drifts, f"$[{n}]") for n, item in enumerate(payload)]
+        return [
+            model_of(model, item, drifts, f"$[{n}]")
+            for n, item in enumerate(payload)
+            if wanted is None or (isinstance(item, dict) and _id_of(item) in wanted)
+        ]
 
     return build
+
+
+def _id_of(item: dict[str, JSON]) -> str:
+    return str(item.get("id")).lower()
 
 
 def _post(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import types
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -49,6 +50,15 @@ def as_id(task: TextGenResponse | UUID | str) -> UUID:
         raise InvalidRequestError(
             f"{repr(task)[:_LONGEST_ID]} is no task id: an id is a UUID, as TextGenResponse.id"
         ) from None
+
+
+def several(
+    tasks: Iterable[TextGenResponse | UUID | str],
+) -> Iterable[TextGenResponse | UUID | str]:
+    """Tasks as they were given. Raises InvalidRequestError for a single one, or none of them."""
+    if isinstance(tasks, str | UUID | TextGenResponse) or not isinstance(tasks, Iterable):
+        raise InvalidRequestError("several tasks are given as a list of tasks or of their ids")
+    return tasks
 
 
 def _check_names(fields: Mapping[str, Any]) -> None:

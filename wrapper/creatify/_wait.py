@@ -1,94 +1,33 @@
-"""Waiting for a task: when to poll, and what an answer or a failure means."""
+"""Waiting until tasks are done: for one, for all of several, or for each as it is done."""
 
 from __future__ import annotations
 
-import random
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from collections import deque
+from typing import TYPE_CHECKING
 
-from creatify import _operations, _request
-from creatify._errors import (
-    APIStatusError,
-    AuthenticationError,
-    ConfigurationError,
-    CreatifyError,
-    PermissionDeniedError,
-    TaskFailedError,
-    WaitTimeoutError,
-)
-from creatify._flow import Sleep
-from creatify._options import Options, check_function, check_seconds
-from creatify._status import retry_after
-from creatify_api.models import TextGenResponse, TextGenResponseStatusEnum
+from creatify._awaited import Awaited
+from creatify._errors import TaskFailedError, WaitTimeoutError
+from creatify._flow import Wake
+from creatify._request import as_id, several
+from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection, Iterable
     from uuid import UUID
 
+    from creatify._awaited import Clock, WaitOptions
     from creatify._operations import Steps
-
-OnUpdate: TypeAlias = "Callable[[TextGenResponse], object]"
-
-_ABSENT: Final = frozenset({404, 405})
-_GRACE: Final = 5.0  # seconds that a task may be unknown: it may not have reached every server yet
-_SHORTEST: Final = 1.0  # seconds; a poll gets at least this long for its answer
-_ENDS: Final = frozenset({TextGenResponseStatusEnum.DONE, TextGenResponseStatusEnum.FAILED})
-_RETRIEVE_TRIES: Final = 3  # answers that there is no such task before the list alone is asked
-
-
-@dataclass(frozen=True, slots=True)
-class PollPolicy:
-    """How often a task is polled: at a delay that grows with the time waited.
-
-    A short task is seen at once, a long one costs few requests. A delay is `fraction` of the time
-    waited, shortened by a random share of up to `jitter` so that many waiters don't poll in step,
-    and at least `minimum` and at most `maximum` seconds.
-    """
-
-    fraction: float = 0.25
-    minimum: float = 0.25
-    maximum: float = 10.0
-    jitter: float = 0.2
-
-    def __post_init__(self) -> None:
-        """Raises ConfigurationError for a policy that would poll without a pause, or never."""
-        try:
-            fits = self.fraction >= 0 and 0 < self.minimum <= self.maximum and 0 <= self.jitter <= 1
-        except TypeError:
-            fits = False
-        if not fits:
-            raise ConfigurationError(
-                f"{self} makes no schedule: 0 < minimum <= maximum, 0 <= fraction, 0 <= jitter <= 1"
-            )
-
-    def delay(self, waited: float, chance: float) -> float:
-        """Seconds until the next poll, after `waited` seconds; `chance` is uniform in 0..1."""
-        delay = self.fraction * waited * (1 - self.jitter * chance)
-        return min(max(delay, self.minimum), self.maximum)
-
-
-@dataclass(frozen=True, slots=True)
-class WaitOptions:
-    """How a wait goes: `timeout` in seconds."""
-
-    timeout: float
-    poll: PollPolicy
-    on_update: OnUpdate | None
-
-    def __post_init__(self) -> None:
-        """Raises ConfigurationError, so that nothing is paid for before a mistake is found."""
-        check_seconds(self.timeout, "timeout")
-        if not isinstance(self.poll, PollPolicy):
-            raise ConfigurationError(f"poll is a PollPolicy, and not {self.poll!r}")
-        check_function(self.on_update, "on_update", "a task")
+    from creatify._options import Options
+    from creatify._schedule import Schedule
 
 
 def wait(
     task: TextGenResponse | UUID | str,
     waits: WaitOptions,
     options: Options,
-    clock: Callable[[], float] = time.monotonic,
+    schedule: Schedule,
+    clock: Clock = time.monotonic,
     *,
     created_since: float | None = None,
 ) -> Steps[TextGenResponse]:
@@ -102,139 +41,119 @@ def wait(
     failed poll is only a delay.
     """
     began = clock() if created_since is None else created_since
-    waiting = _Waiting(_request.as_id(task), waits, options, clock, began)
-    seen = task if isinstance(task, TextGenResponse) else None
-    if created_since is None:
-        waiting.task, seen = seen, None
-    return (yield from waiting.steps(seen))
+    awaited = Awaited(as_id(task), waits, clock, began=began)
+    if isinstance(task, TextGenResponse):
+        awaited.knows(task, is_news=created_since is not None)
+    try:
+        yield from _until_news([awaited], options, schedule)
+    except BaseException as error:
+        error.add_note(awaited.advice)
+        raise
+    return awaited.outcome()
 
 
-class _Waiting:
-    """One wait: what was seen, since when, and what follows from it."""
+def wait_all(
+    tasks: Iterable[TextGenResponse | UUID | str],
+    waits: WaitOptions,
+    options: Options,
+    schedule: Schedule,
+    clock: Clock = time.monotonic,
+) -> Steps[list[TextGenResponse]]:
+    """Poll until all tasks are over, and return them in the order given.
+
+    Raises what `Completed` raises, and at the end TaskFailedError for the first that failed.
+    """
+    completed = Completed(tasks, waits, options, schedule, clock)
+    while (yield from completed.next()) is not None:
+        pass
+    return completed.outcomes()
+
+
+class Completed:
+    """Several tasks that are waited for at once. Raises InvalidRequestError for what is none."""
 
     def __init__(
         self,
-        task_id: UUID,
+        tasks: Iterable[TextGenResponse | UUID | str],
         waits: WaitOptions,
         options: Options,
-        clock: Callable[[], float],
-        started: float,
+        schedule: Schedule,
+        clock: Clock = time.monotonic,
     ) -> None:
-        self.task: TextGenResponse | None = None
-        self._id = task_id
         self._waits = waits
         self._options = options
-        self._longest_poll = options.timeout or _operations.TIMEOUT
-        self._clock = clock
-        self._started = started
-        self._polled = False
-        self._asked_to_wait = 0.0
-        self._retrieve_misses = 0
-        self._absent: APIStatusError | None = None
-        self._absent_since: float | None = None
-        self._last_error: CreatifyError | None = None
+        self._schedule = schedule
+        self._ids: list[UUID] = []
+        self._awaited: dict[UUID, Awaited] = {}
+        began = clock()
+        for task in several(tasks):
+            awaited = Awaited(as_id(task), waits, clock, began=began)
+            if isinstance(task, TextGenResponse):
+                awaited.knows(task)
+            self._ids.append(awaited.id)
+            self._awaited[awaited.id] = awaited
+        self._open = list(self._awaited.values())
+        self._over: deque[TextGenResponse] = deque()
 
-    def steps(self, created: TextGenResponse | None) -> Steps[TextGenResponse]:
-        """The wait, from the answer of a create if there is one.
+    def next(self) -> Steps[TextGenResponse | None]:
+        """The next task that is done or has failed; None when each was given, once.
 
-        Whatever ends it early says how to go on: the task is paid for.
+        Raises WaitTimeoutError; and when nothing else is left, the error that ended the wait for a
+        task: AuthenticationError, PermissionDeniedError, or NotFoundError as `wait` does.
         """
-        try:
-            if created is not None:
-                self._saw(created)
-            while not self._is_over():
-                yield Sleep(self._delay())
-                try:
-                    seen = yield from self._look()
-                except CreatifyError as error:
-                    self._failed(error)
-                else:
-                    self._saw(seen)
-        except WaitTimeoutError:
-            raise
-        except CreatifyError as error:
-            error.args = (f"{error}; {self._advice()}",)
-            raise
-        except BaseException as error:
-            error.add_note(self._advice())
-            raise
-        return self._outcome()
-
-    def _is_over(self) -> bool:
-        return self.task is not None and self.task.status in _ENDS
-
-    def _delay(self) -> float:
-        """Seconds until the next poll. Raises WaitTimeoutError when no time is left."""
-        left = self._left()
-        if left <= 0:
-            met = f"; the last poll met: {self._last_error}" if self._last_error else ""
-            raise WaitTimeoutError(
-                f"not done after {self._waits.timeout:g} seconds; {self._advice()}{met}",
-                task=self.task,
-            ) from self._last_error
-        if self.task is None and not self._polled:
-            return 0.0
-        chance = random.random()  # noqa: S311 - it spreads load and guards no secret
-        delay = self._waits.poll.delay(self._waits.timeout - left, chance)
-        return min(max(delay, self._asked_to_wait), left)
-
-    def _look(self) -> Steps[TextGenResponse]:
-        """The task by its id, else out of the list. Raises what the poll met."""
-        self._polled = True
-        # No retries: the next poll is one.
-        timeout = min(max(self._left(), _SHORTEST), self._longest_poll)
-        options = self._options.but(timeout, max_retries=0)
-        if self._retrieve_misses < _RETRIEVE_TRIES:
+        while self._open and not self._over:
             try:
-                return (yield from _operations.call(_operations.retrieve(self._id, options)))
-            except APIStatusError as error:
-                if error.status_code not in _ABSENT:
-                    raise
-                self._absent = error
-        tasks = yield from _operations.call(_operations.list_tasks(options))
-        found = next((task for task in tasks if task.id == self._id), None)
-        if found is None:
-            raise cast("APIStatusError", self._absent)
-        self._retrieve_misses += 1
-        return found
+                yield from _until_news(self._open, self._options, self._schedule)
+            except BaseException as error:
+                error.add_note("the tasks may still be running: waiting for them again goes on")
+                raise
+            self._settle()
+        if self._over:
+            return self._over.popleft()
+        for awaited in self._awaited.values():
+            if awaited.error is not None:
+                awaited.outcome()
+        return None
 
-    def _saw(self, task: TextGenResponse) -> None:
-        self._last_error = self._absent_since = None
-        self._asked_to_wait = 0.0
-        if task != self.task:
-            self.task = task
-            if self._waits.on_update is not None:
-                self._waits.on_update(task)
+    def outcomes(self) -> list[TextGenResponse]:
+        """All tasks, in the order given. Raises TaskFailedError for the first that failed."""
+        try:
+            return [self._awaited[task_id].outcome() for task_id in self._ids]
+        except TaskFailedError as error:
+            error.tasks = self._tasks()
+            raise
 
-    def _failed(self, error: CreatifyError) -> None:
-        """Take a failed poll as a delay. Raises it again where polling on is of no use."""
-        self._last_error = error
-        self._asked_to_wait = 0.0
-        if isinstance(error, APIStatusError):
-            self._asked_to_wait = retry_after(error.headers) or 0.0
-            if error.status_code in _ABSENT:
-                now = self._clock()
-                self._absent_since = now if self._absent_since is None else self._absent_since
-                if now - self._absent_since > _GRACE:
-                    raise error
-        if isinstance(error, AuthenticationError | PermissionDeniedError | ConfigurationError):
-            raise error
-
-    def _outcome(self) -> TextGenResponse:
-        """The task that is over. Raises TaskFailedError."""
-        task = cast("TextGenResponse", self.task)
-        if task.status == TextGenResponseStatusEnum.FAILED:
-            reason = task.failed_reason or None
-            raise TaskFailedError(
-                f"the generation {task.id} failed: {reason or 'no reason given'};"
-                " what it cost is in .task.credits_used",
-                task=task,
-                reason=reason,
+    def _settle(self) -> None:
+        """Take out what is over. Raises WaitTimeoutError if nothing is, and the time is."""
+        for awaited in self._open:
+            if awaited.is_over and awaited.error is None and awaited.task is not None:
+                self._over.append(awaited.task)
+        before, self._open = self._open, [a for a in self._open if not a.is_over]
+        if len(before) == len(self._open):
+            first = before[0]
+            met = f"; the last poll met: {first.last_error}" if first.last_error else ""
+            error = WaitTimeoutError(
+                f"{len(before)} of {len(self._awaited)} tasks are not done after"
+                f" {self._waits.timeout:g} seconds; they may still be running: waiting for them"
+                f" again goes on, and .tasks has all as last seen{met}",
+                task=first.task,
             )
-        return task
+            error.tasks = self._tasks()
+            raise error from first.last_error
 
-    def _left(self) -> float:
-        return self._waits.timeout - (self._clock() - self._started)
+    def _tasks(self) -> list[TextGenResponse]:
+        seen = (self._awaited[task_id].task for task_id in self._ids)
+        return [task for task in seen if task is not None]
 
-    def _advice(self) -> str:
-        return f"the task may still be running: wait('{self._id}') goes on"
+
+def _until_news(own: Collection[Awaited], options: Options, schedule: Schedule) -> Steps[None]:
+    """Poll until one of the tasks is over, or the time is."""
+    wake = Wake()
+    with schedule.joined(own, wake):
+        while True:
+            wake.rung.clear()
+            for awaited in own:
+                awaited.tell()
+            if any(awaited.is_over or awaited.left <= 0 for awaited in own):
+                return
+            yield from schedule.step(own, wake, options)

@@ -1,0 +1,226 @@
+"""The operations of text generation: the async face of the flows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, overload
+
+from creatify import _operations, _request
+from creatify._awaited import OnUpdate, PollPolicy, WaitOptions
+from creatify._connection import AsyncConnection
+from creatify._flow import run_async
+from creatify._generation import create, generate
+from creatify._operations import call
+from creatify._stream import AsyncTextStream
+from creatify._text_generator import (
+    IDLE_TIMEOUT,
+    MAX_EVENT_SIZE,
+    POLL,
+    WAIT_TIMEOUT,
+    BaseTextGenerator,
+)
+from creatify._wait import Completed, wait, wait_all
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import AsyncIterator, Iterable
+    from typing import Unpack
+    from uuid import UUID
+
+    from creatify_api.models import TextGenRequest, TextGenResponse
+    from creatify_api.models.text_gen_request_params import TextGenRequestParams
+
+
+class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
+    """Text generation, as `client.text_generator`.
+
+    Each method raises the error of the answer's status (APIStatusError and below),
+    APIConnectionError and ResponseDecodeError; a method that takes a request raises
+    InvalidRequestError before anything is sent. A request is given whole, as a `TextGenRequest`,
+    or by its fields as keywords.
+    """
+
+    @overload
+    async def create(
+        self, request: TextGenRequest, /, *, timeout: float | None = None
+    ) -> TextGenResponse: ...
+
+    @overload
+    async def create(
+        self,
+        request: None = None,
+        /,
+        *,
+        timeout: float | None = None,
+        **fields: Unpack[TextGenRequestParams],
+    ) -> TextGenResponse: ...
+
+    async def create(
+        self,
+        request: TextGenRequest | None = None,
+        /,
+        *,
+        timeout: float | None = None,
+        **fields: Any,
+    ) -> TextGenResponse:
+        """Begin a generation (spec operation `sse_text_generator_create`): a task, still pending.
+
+        With `sync=True` the call blocks until the text is there. `timeout` (seconds) bounds
+        the call with its retries: by default the client's, else 60, and 600 with `sync`.
+        A lost answer is looked up in the list, which may take as long again, 30 seconds at most;
+        raises OutcomeUnknownError if that doesn't tell.
+        """
+        body = _request.as_request(request, fields)
+        steps = create(body, self._options, *self._shared, timeout=timeout)
+        return await run_async(steps, self._connection.fetch)
+
+    @overload
+    async def generate(
+        self,
+        request: TextGenRequest,
+        /,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = POLL,
+        on_update: OnUpdate | None = None,
+    ) -> TextGenResponse: ...
+
+    @overload
+    async def generate(
+        self,
+        request: None = None,
+        /,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = POLL,
+        on_update: OnUpdate | None = None,
+        **fields: Unpack[TextGenRequestParams],
+    ) -> TextGenResponse: ...
+
+    async def generate(
+        self,
+        request: TextGenRequest | None = None,
+        /,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = POLL,
+        on_update: OnUpdate | None = None,
+        **fields: Any,
+    ) -> TextGenResponse:
+        """Create a task, wait until it is done, and return it: `create`, then `wait`.
+
+        `timeout` (seconds) bounds both together. `on_update` is called with the task when it has
+        been created and each time it has changed: keep its id there to `wait` on after a crash.
+        Raises what `wait` raises.
+        """
+        body = _request.as_request(request, fields)
+        waits = WaitOptions(timeout, poll, on_update)
+        steps = generate(body, waits, self._options, *self._shared)
+        return await run_async(steps, self._connection.fetch)
+
+    async def retrieve(
+        self, task_id: UUID | str, *, timeout: float | None = None
+    ) -> TextGenResponse:
+        """One task (spec operation `sse_text_generator_retrieve`).
+
+        Raises NotFoundError; InvalidRequestError for an id that is no UUID, before anything is
+        sent.
+        """
+        operation = _operations.retrieve(_request.as_id(task_id), self._options.but(timeout))
+        return await run_async(call(operation), self._connection.fetch)
+
+    async def list(self, *, timeout: float | None = None) -> builtins.list[TextGenResponse]:
+        """The workspace's tasks (spec operation `sse_text_generator_list`).
+
+        The provider states no order and no limit.
+        """
+        operation = _operations.list_tasks(self._options.but(timeout))
+        return await run_async(call(operation), self._connection.fetch)
+
+    async def wait(
+        self,
+        task: TextGenResponse | UUID | str,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy = POLL,
+        on_update: OnUpdate | None = None,
+    ) -> TextGenResponse:
+        """Poll a task, given as itself or by its id, until it is done, and return it.
+
+        `timeout` in seconds. `on_update` is called with the task each time it has changed. A
+        failed poll only delays the next. Raises TaskFailedError; WaitTimeoutError with the task as
+        last seen; AuthenticationError and PermissionDeniedError; NotFoundError for a task that
+        stays unknown.
+        """
+        waits = WaitOptions(timeout, poll, on_update)
+        steps = wait(task, waits, self._options, self._connection.schedule)
+        return await run_async(steps, self._connection.fetch)
+
+    async def wait_all(
+        self, tasks: Iterable[TextGenResponse | UUID | str], *, timeout: float = WAIT_TIMEOUT
+    ) -> builtins.list[TextGenResponse]:
+        """Poll several tasks until all are done, and return them in the order given.
+
+        They share the polls: one call of the list, or a call for each where that is cheaper.
+        `timeout` in seconds. Raises, when all are over, TaskFailedError for the first that failed;
+        WaitTimeoutError; both have all tasks in `.tasks`. Raises what `wait` raises for a task that
+        stays unknown.
+        """
+        steps = wait_all(tasks, WaitOptions(timeout), self._options, self._connection.schedule)
+        return await run_async(steps, self._connection.fetch)
+
+    def as_completed(
+        self, tasks: Iterable[TextGenResponse | UUID | str], *, timeout: float = WAIT_TIMEOUT
+    ) -> AsyncIterator[TextGenResponse]:
+        """Each of several tasks as it is done, once; also one that failed: see its `status`.
+
+        They share the polls, as those of `wait_all`. `timeout` (seconds) counts from the call.
+        Raises WaitTimeoutError with all tasks in `.tasks`; and after the last, what `wait` raises
+        for a task that stays unknown.
+        """
+        return _each(self._completed(tasks, timeout), self._connection)
+
+    @overload
+    def stream(
+        self,
+        request: TextGenRequest,
+        /,
+        *,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+    ) -> AsyncTextStream: ...
+
+    @overload
+    def stream(
+        self,
+        request: None = None,
+        /,
+        *,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+        **fields: Unpack[TextGenRequestParams],
+    ) -> AsyncTextStream: ...
+
+    def stream(
+        self,
+        request: TextGenRequest | None = None,
+        /,
+        *,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+        **fields: Any,
+    ) -> AsyncTextStream:
+        """A generation as it is produced (spec operation `sse_text_generator_stream_create`).
+
+        Used as `async with` ... `as stream`: the request is sent on entering. `idle_timeout`
+        (seconds) bounds the time between two events, `max_event_size` (bytes) the size of one.
+        """
+        return AsyncTextStream(
+            self._connection, *self._streaming(request, fields, idle_timeout, max_event_size)
+        )
+
+
+async def _each(
+    completed: Completed, connection: AsyncConnection
+) -> AsyncIterator[TextGenResponse]:
+    while (task := await run_async(completed.next(), connection.fetch)) is not None:
+        yield task

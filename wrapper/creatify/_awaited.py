@@ -1,0 +1,196 @@
+"""A task that is waited for: when to look at it, and what an answer or a failure means to it."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from creatify._errors import (
+    APIStatusError,
+    AuthenticationError,
+    ConfigurationError,
+    CreatifyError,
+    PermissionDeniedError,
+    TaskFailedError,
+    WaitTimeoutError,
+)
+from creatify._options import check_function, check_seconds
+from creatify._status import retry_after
+from creatify_api.models import TextGenResponse, TextGenResponseStatusEnum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+OnUpdate: TypeAlias = "Callable[[TextGenResponse], object]"
+Clock: TypeAlias = "Callable[[], float]"
+
+ABSENT: Final = frozenset({404, 405})
+_GRACE: Final = 5.0  # seconds that a task may be unknown: it may not have reached every server yet
+_ENDS: Final = frozenset({TextGenResponseStatusEnum.DONE, TextGenResponseStatusEnum.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class PollPolicy:
+    """How often a task is polled: at a delay that grows with the time waited.
+
+    A short task is seen at once, a long one costs few requests. A delay is `fraction` of the time
+    waited, shortened by a random share of up to `jitter` so that many waiters don't poll in step,
+    and at least `minimum` and at most `maximum` seconds.
+    """
+
+    fraction: float = 0.25
+    minimum: float = 0.25
+    maximum: float = 10.0
+    jitter: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for a policy that would poll without a pause, or never."""
+        try:
+            fits = self.fraction >= 0 and 0 < self.minimum <= self.maximum and 0 <= self.jitter <= 1
+        except TypeError:
+            fits = False
+        if not fits:
+            raise ConfigurationError(
+                f"{self} makes no schedule: 0 < minimum <= maximum, 0 <= fraction, 0 <= jitter <= 1"
+            )
+
+    def delay(self, waited: float, chance: float) -> float:
+        """Seconds until the next poll, after `waited` seconds; `chance` is uniform in 0..1."""
+        delay = self.fraction * waited * (1 - self.jitter * chance)
+        return min(max(delay, self.minimum), self.maximum)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitOptions:
+    """How a wait goes: `timeout` in seconds."""
+
+    timeout: float
+    poll: PollPolicy = PollPolicy()
+    on_update: OnUpdate | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError, so that nothing is paid for before a mistake is found."""
+        check_seconds(self.timeout, "timeout")
+        if not isinstance(self.poll, PollPolicy):
+            raise ConfigurationError(f"poll is a PollPolicy, and not {self.poll!r}")
+        check_function(self.on_update, "on_update", "a task")
+
+
+class Awaited:
+    """One task in one wait. The schedule tells it what was seen; its wait asks what follows.
+
+    `due` is when it is looked at next, by `clock`.
+    """
+
+    def __init__(
+        self, task_id: UUID, waits: WaitOptions, clock: Clock = time.monotonic, *, began: float
+    ) -> None:
+        self.id = task_id
+        self.task: TextGenResponse | None = None
+        self.due = self.began = began
+        self.delay = 0.0
+        self.is_unlisted = False  # it was missing from the list: only its own answer tells
+        self.error: CreatifyError | None = None  # what ended the wait
+        self.last_error: CreatifyError | None = None
+        self._waits = waits
+        self._clock = clock
+        self._told: TextGenResponse | None = None
+        self._asked_to_wait = 0.0
+        self._absent_since: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to look for."""
+        return self.error is not None or (self.task is not None and self.task.status in _ENDS)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the wait's timeout."""
+        return self._waits.timeout - (self._clock() - self.began)
+
+    def knows(self, task: TextGenResponse, *, is_news: bool = False) -> None:
+        """Take a task as the caller has it; it is news if it was created just now."""
+        self.task = task
+        if not is_news:
+            self._told = task
+        self.plan()
+
+    def saw(self, task: TextGenResponse) -> None:
+        """Take what was found."""
+        self.last_error = self._absent_since = None
+        self._asked_to_wait = 0.0
+        if task != self.task:
+            self.task = task
+
+    def failed(self, error: CreatifyError) -> None:
+        """Take a failed look: a delay, or the end where looking on is of no use."""
+        self.last_error = error
+        self._asked_to_wait = 0.0
+        if isinstance(error, APIStatusError):
+            self._asked_to_wait = retry_after(error.headers) or 0.0
+            if error.status_code in ABSENT:
+                now = self._clock()
+                self._absent_since = now if self._absent_since is None else self._absent_since
+                if now - self._absent_since > _GRACE:
+                    self.error = error
+        if isinstance(error, AuthenticationError | PermissionDeniedError | ConfigurationError):
+            self.error = error
+
+    def plan(
+        self, since: float = -math.inf, pace: float = 0.0, count: int = 1, chance: float = 0.0
+    ) -> None:
+        """Set when to look next.
+
+        The delay grows with the time since the wait began, or since the moment `since` if that is
+        later. One of `count` tasks waits a little longer than a single one would, up to `pace`
+        seconds.
+        """
+        now, poll = self._clock(), self._waits.poll
+        delay = poll.delay(now - max(self.began, since), chance)
+        self.delay = max(delay, min(pace, count * poll.minimum), self._asked_to_wait)
+        self.due = now + min(self.delay, max(self.left, 0.0))
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to tell the caller."""
+        return self.is_over or self.task != self._told
+
+    def tell(self) -> None:
+        """Call `on_update` if the task has changed."""
+        task = self.task
+        if task is not None and task != self._told:
+            self._told = task
+            if self._waits.on_update is not None:
+                self._waits.on_update(task)
+
+    def outcome(self) -> TextGenResponse:
+        """The task, done. Raises TaskFailedError, WaitTimeoutError, or what ended the wait."""
+        if self.error is not None:
+            # A copy: an error of the list ends the waits of several tasks.
+            error = copy.copy(self.error)
+            error.args = (f"{error}; {self.advice}",)
+            raise error from self.error.__cause__
+        if self.task is None or not self.is_over:
+            met = f"; the last poll met: {self.last_error}" if self.last_error else ""
+            raise WaitTimeoutError(
+                f"not done after {self._waits.timeout:g} seconds; {self.advice}{met}",
+                task=self.task,
+            ) from self.last_error
+        if self.task.status == TextGenResponseStatusEnum.FAILED:
+            reason = self.task.failed_reason or None
+            raise TaskFailedError(
+                f"the generation {self.id} failed: {reason or 'no reason given'};"
+                " what it cost is in .task.credits_used",
+                task=self.task,
+                reason=reason,
+            )
+        return self.task
+
+    @property
+    def advice(self) -> str:
+        """How to go on: the task is paid for."""
+        return f"the task may still be running: wait('{self.id}') goes on"

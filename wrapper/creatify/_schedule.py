@@ -1,0 +1,235 @@
+"""One schedule for all tasks that a client waits for, in however many waits.
+
+Whoever is due first looks for all that are due soon: in the list, or one by one, whichever was
+cheaper of late. The others sleep until there is news of theirs.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from creatify import _operations
+from creatify._awaited import ABSENT
+from creatify._body import NotWorthError
+from creatify._errors import (
+    APIStatusError,
+    AuthenticationError,
+    CreatifyError,
+    PermissionDeniedError,
+    RateLimitError,
+    ResponseDecodeError,
+)
+from creatify._flow import Send, Sleep, Wake
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from uuid import UUID
+
+    from creatify._awaited import Awaited, Clock
+    from creatify._operations import Operation, Steps
+    from creatify._options import Options
+    from creatify_api.models import TextGenResponse
+
+T = TypeVar("T")
+
+_BY_LIST: Final = 0.55  # seconds between two looks at many tasks in the list
+_ONE_BY_ONE: Final = 1.15  # the same for looks at each
+_SOON: Final = 0.5  # share of its delay by which a task may be looked at early, along with others
+_SEVERAL: Final = 2
+_SHORTEST: Final = 1.0  # seconds; a look gets at least this long for its answer
+_RETRIEVE_TRIES: Final = 3  # answers that there is no such task before the list alone is asked
+_FORGIVEN: Final = 10.0  # seconds until a list that failed may be asked again
+# What costs as much as one request more: so many bytes, so many seconds until an answer.
+_BYTES: Final = 25_000
+_SECONDS: Final = 0.05
+
+
+class Schedule:
+    """Who waits for which tasks, and who looks."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._awaited: dict[Awaited, Wake] = {}
+        self._looking = threading.Lock()  # who looks has it; nobody waits for it
+        self._blocked: dict[Wake, None] = {}  # who sleeps until the look is over
+        self._last_news = -math.inf
+        self._costs = _Costs()
+
+    @contextmanager
+    def joined(self, own: Collection[Awaited], wake: Wake) -> Iterator[None]:
+        """Let everybody look for one's own tasks; news of them ring."""
+        self._awaited.update(dict.fromkeys(own, wake))
+        try:
+            yield
+        finally:
+            for awaited in own:
+                self._awaited.pop(awaited, None)
+
+    def step(self, own: Collection[Awaited], wake: Wake, options: Options) -> Steps[None]:
+        """Look, if it is time to and nobody does, else sleep until there may be news."""
+        delay = min(awaited.due for awaited in own) - self._clock()
+        left = max(min(awaited.left for awaited in own), 0.0)
+        if delay > 0:
+            yield Sleep(delay, wake)
+        elif self._looking.acquire(blocking=False):
+            try:
+                yield from self._look(options, left)
+            finally:
+                self._looking.release()
+                for blocked in list(self._blocked):
+                    blocked.ring()
+        else:
+            self._blocked[wake] = None
+            try:
+                if self._looking.locked():
+                    yield Sleep(left, wake)
+            finally:
+                self._blocked.pop(wake, None)
+
+    def _look(self, options: Options, left: float) -> Steps[None]:
+        timeout = min(max(left, _SHORTEST), options.timeout or _operations.TIMEOUT)
+        options = options.but(timeout, max_retries=0)  # the next look is one
+        now, everybody = self._clock(), dict(self._awaited)
+        due = [a for a in everybody if a.due - a.delay * _SOON <= now and not a.is_over]
+        look = _Look(self._costs, everybody, due, options, self._clock)
+        yield from look.steps()
+        if any(awaited.is_over for awaited in look.told):
+            self._last_news = self._clock()
+        chance = random.random()  # noqa: S311 - it spreads load and guards no secret
+        pace = (_BY_LIST if look.has_list else _ONE_BY_ONE) - (self._clock() - now)
+        for awaited in look.told:
+            awaited.plan(self._last_news, pace, len(everybody), chance)
+            if awaited.has_news:
+                everybody[awaited].ring()
+
+
+class _Look:
+    """One look at the tasks that are due; what the list says of others is taken along."""
+
+    def __init__(
+        self,
+        costs: _Costs,
+        everybody: Iterable[Awaited],
+        due: Iterable[Awaited],
+        options: Options,
+        clock: Clock,
+    ) -> None:
+        self.told: dict[Awaited, None] = {}
+        self.has_list = False
+        self._costs = costs
+        self._options = options
+        self._clock = clock
+        self._all: dict[UUID, list[Awaited]] = {}
+        for awaited in everybody:
+            self._all.setdefault(awaited.id, []).append(awaited)
+        self._due = dict.fromkeys(awaited.id for awaited in due)  # and not looked at yet
+
+    def steps(self) -> Steps[None]:
+        """Look, in the list or one by one, whichever is cheaper."""
+        costs = self._costs
+        listed = sum(not self._all[task_id][0].is_unlisted for task_id in self._due)
+        if costs.is_list_cheaper(listed, self._clock()):
+            yield from self._list(costs.most_bytes(listed))
+        absent: dict[UUID, APIStatusError] = {}
+        if costs.absent is not None and costs.misses >= _RETRIEVE_TRIES:
+            absent = dict.fromkeys(self._due, costs.absent)
+        # The first answer tells what one costs; the others stay due.
+        for task_id in list(self._due)[: None if costs.retrieve else 1]:
+            if task_id in self._due.keys() - absent.keys():
+                yield from self._retrieve(task_id, absent)
+        if absent and not self.has_list:
+            costs.absent = next(iter(absent.values()))
+            yield from self._list(None)
+            costs.misses += any(task_id not in self._due for task_id in absent)
+        for task_id, error in absent.items():
+            self._failed([task_id], error)
+
+    def _list(self, most_bytes: int | None) -> Steps[None]:
+        """Look in the list, for all; not further into it than is worth it."""
+        operation = _operations.find_tasks(self._all.keys(), self._options, most_bytes)
+        try:
+            found, cost = yield from self._measured(operation)
+        except NotWorthError as error:
+            self._costs.list = 1 + error.size / _BYTES
+        except CreatifyError as error:
+            self._costs.list_again = self._clock() + _FORGIVEN
+            self._failed(list(self._due), error)
+        else:
+            self.has_list, self._costs.list = True, cost
+            tasks = {task.id: task for task in found}
+            for task_id, awaiting in self._all.items():
+                for awaited in awaiting:
+                    awaited.is_unlisted = task_id not in tasks
+                if task_id in tasks:
+                    self._saw(task_id, tasks[task_id])
+
+    def _retrieve(self, task_id: UUID, absent: dict[UUID, APIStatusError]) -> Steps[None]:
+        """Look at one task."""
+        operation = _operations.retrieve(task_id, self._options)
+        try:
+            task, self._costs.retrieve = yield from self._measured(operation)
+        except CreatifyError as error:
+            if isinstance(error, APIStatusError) and error.status_code in ABSENT:
+                absent[task_id] = error
+            else:
+                self._failed([task_id] if _is_of_one(error) else list(self._due), error)
+        else:
+            self._saw(task_id, task)
+
+    def _measured(self, operation: Operation[T]) -> Steps[tuple[T, float]]:
+        """What an operation gives, and what it cost."""
+        began = self._clock()
+        response = yield Send(operation.call)
+        seconds = self._clock() - began
+        return operation.read(response), 1 + len(response.content) / _BYTES + seconds / _SECONDS
+
+    def _saw(self, task_id: UUID, task: TextGenResponse) -> None:
+        self._due.pop(task_id, None)
+        for awaited in self._all[task_id]:
+            awaited.saw(task)
+            self.told[awaited] = None
+
+    def _failed(self, task_ids: Iterable[UUID], error: CreatifyError) -> None:
+        for task_id in task_ids:
+            if task_id in self._due:
+                del self._due[task_id]
+                for awaited in self._all[task_id]:
+                    awaited.failed(error)
+                    self.told[awaited] = None
+
+
+class _Costs:
+    """What the last looks cost, in requests."""
+
+    def __init__(self) -> None:
+        self.retrieve: float | None = None
+        self.list: float | None = None
+        self.list_again = -math.inf  # when a list that failed may be asked again
+        self.misses = 0  # looks in which the list knew tasks that retrieve did not
+        self.absent: APIStatusError | None = None  # what retrieve said of them
+
+    def is_list_cheaper(self, count: int, now: float) -> bool:
+        """Whether to look for so many tasks in the list."""
+        if self.misses >= _RETRIEVE_TRIES:
+            return True
+        if count < _SEVERAL or self.retrieve is None or now < self.list_again:
+            return False
+        return self.list is None or self.list <= count * self.retrieve
+
+    def most_bytes(self, count: int) -> int | None:
+        """How large a list may be to be cheaper; None if there is no other way."""
+        if self.misses >= _RETRIEVE_TRIES or self.retrieve is None:
+            return None
+        return int((count * self.retrieve - 1) * _BYTES)
+
+
+def _is_of_one(error: CreatifyError) -> bool:
+    """Whether an error tells of one task only, and the next may well be looked at."""
+    if isinstance(error, APIStatusError):
+        return not isinstance(error, AuthenticationError | PermissionDeniedError | RateLimitError)
+    return isinstance(error, ResponseDecodeError)
