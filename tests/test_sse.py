@@ -341,6 +341,17 @@ def test_the_events_are_those_of_the_standard(stream: bytes) -> None:
     assert outcome([stream]) == reference(stream)
 
 
+def test_events_of_several_lines_may_follow_simple_ones_in_one_piece() -> None:
+    decoder = Decoder()
+    assert decoder.feed(b"data: a\n\n") == [Event("a", "message", "")]
+    assert decoder.feed(b"data: b\n\nid: 1\ndata: c\n\ndata: d\ndata: e\n\ndata: f\n\n") == [
+        Event("b", "message", ""),
+        Event("c", "message", "1"),
+        Event("d\ne", "message", "1"),
+        Event("f", "message", "1"),
+    ]
+
+
 @given(streams, cuts)
 @example(b"\xef\xbb\xbfdata: a\r\n\r\n", [1, 2, 11, 12, 13])
 @settings(max_examples=400, deadline=None)

@@ -24,12 +24,13 @@ from creatify import (
     InternalServerError,
     InvalidRequestError,
     NotFoundError,
+    PollPolicy,
     TaskFailedError,
     WaitTimeoutError,
     user,
 )
 from creatify._awaited import Awaited, WaitOptions
-from creatify._flow import Wake
+from creatify._flow import Sleep, Wake
 from creatify._options import Options
 from creatify._schedule import Schedule
 from creatify._wait import Completed, wait, wait_all
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 HELLO: dict[str, Any] = {"model_name": "gemini-2.5-flash", "messages": [user("Hello")]}
 OPTIONS = Options()
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
 def running(number: int) -> TextGenResponse:
@@ -126,6 +128,36 @@ class TestCost:
         late = sorted((one.ended_at or 0) - end for one, end in zip(ran, world.ends, strict=True))
         assert late[94] <= 0.7
 
+    def test_one_that_is_due_soon_is_looked_at_along_with_one_that_is_due(self) -> None:
+        world = Simulation([50.0, 50.0], history=20_000)
+        schedule = Schedule(world.clock)
+
+        def begun_later(number: int) -> Steps[TextGenResponse]:
+            yield Sleep(number * 0.3)
+            waits = WaitOptions(60)
+            return (yield from wait(running(number), waits, OPTIONS, schedule, world.clock))
+
+        world.run(begun_later(0), begun_later(1))
+        first, second = ([at for at, what in world.sent if what == str(task_id(n))] for n in (0, 1))
+        together = [at for at in second if min(abs(at - other) for other in first) < 0.01]
+        assert len(together) > len(second) * 0.8
+
+    def test_news_of_a_task_wake_its_wait_though_another_looked(self) -> None:
+        world = Simulation([4.0, 40.0])
+        schedule = Schedule(world.clock)
+        slow = PollPolicy(minimum=8, maximum=9)
+        flows = [
+            wait(running(0), WaitOptions(60, slow), OPTIONS, schedule, world.clock),
+            wait(running(1), WaitOptions(60), OPTIONS, schedule, world.clock),
+            wait(running(1), WaitOptions(60), OPTIONS, schedule, world.clock),
+            wait(task_id(1), WaitOptions(60), OPTIONS, schedule, world.clock),
+        ]
+        world.answer = lambda what: (
+            world.said(what) if what == "list" or world.now < 1 else (405, {}, {})
+        )
+        ran = world.run(*flows)
+        assert (ran[0].ended_at or 0) < 7
+
     def test_a_task_that_two_wait_for_is_looked_at_once(self) -> None:
         world = Simulation([5.0])
         schedule = Schedule(world.clock)
@@ -177,9 +209,10 @@ def test_whatever_fails_meanwhile_each_wait_gets_its_own_task(
 
 class TestFaults:
     def test_a_list_that_is_cut_leaves_the_others_to_be_looked_at_one_by_one(self) -> None:
-        world = Simulation([10.0] * 20)
+        world = Simulation([10.0] * 12 + [30.0] * 8)
         world.answer = lambda what: world.said(what)[:12] if what == "list" else world.said(what)
         assert len(all_of(world)) == 20
+        assert "list" not in [what for at, what in world.sent if at > 12]
         looked_at = Counter(what for _, what in world.sent)
         assert looked_at["list"] > 5
         assert all(looked_at[str(task_id(number))] > 3 for number in range(12, 20))
@@ -398,7 +431,7 @@ class TestClients:
                             exchange.begin_stream("application/json")
                             exchange.piece(large)
                         else:
-                            exchange.answer(large)
+                            exchange.send(HEAD % len(large))
                         ended.append(exchange.peer_closed(within=5))
                     except OSError:
                         ended.append(True)
