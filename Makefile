@@ -3,14 +3,15 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+BENCH_READY := .venv/.ready-bench
 CONSTRAINTS := scripts/constraints.txt
 CODE := wrapper scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check spec spec-diff regen generate format setup clean
+.PHONY: help demo test soak check bench bench-quick spec spec-diff regen generate format setup clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Show the main job against the emulator (LIVE=1: against the real API, which costs credits)
 	@$(BIN)/python scripts/demo.py $(if $(LIVE),--live)
@@ -24,6 +25,12 @@ test: $(READY) ## Run the tests with coverage (about three minutes)
 
 soak: $(READY) ## Run the slow proofs: 20,000 lossy creates, 100,000 chunks (about three minutes)
 	$(BIN)/python -m pytest -m slow --numprocesses 2
+
+bench: $(BENCH_READY) ## Measure this library beside its peers (ten minutes); .bench has the report
+	@PYTHONPATH=scripts $(BIN)/python -m bench --out .bench $(ROWS)
+
+bench-quick: $(BENCH_READY) ## The same in a minute: fewer rounds, and fewer peers (ROWS=... for some rows)
+	@PYTHONPATH=scripts $(BIN)/python -m bench --quick $(ROWS)
 
 check: $(READY) ## Format, lint, types, layers, and drift of the generated code
 	$(BIN)/ruff format --check $(CODE)
@@ -60,3 +67,9 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@PIP_CONSTRAINT=$(CONSTRAINTS) $(BIN)/python -m pip install \
 		--quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(READY)
+
+$(BENCH_READY): $(READY)
+	@echo "installing what the benchmarks compare with"
+	@PIP_CONSTRAINT=$(CONSTRAINTS) $(BIN)/python -m pip install \
+		--quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@touch $(BENCH_READY)

@@ -39,4 +39,6 @@ class Async(Protocol):
 class Decoder(Protocol):
     """A decoder of event streams, from pieces of bytes to the data of each event."""
 
-    def __call__(self, pieces: list[bytes]) -> Iterator[str]: ...
+    def __call__(self, pieces: list[bytes]) -> Iterator[str]:
+        """The data of each event in these pieces."""
+        ...

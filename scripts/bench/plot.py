@@ -45,7 +45,8 @@ def _panel(result: Result, top: int) -> Iterator[str]:
         colour = _OURS if row.is_ours(name) else _OTHERS
         yield f'<text x="{_LEFT - 8}" y="{y + 11}" text-anchor="end">{escape(name)}</text>'
         yield f'<rect x="{_LEFT}" y="{y}" width="{length:.1f}" height="14" fill="{colour}"/>'
-        yield f'<text x="{_LEFT + length + 6:.1f}" y="{y + 11}">{figure:,.4g} {_unit(result)}</text>'
+        said = f"{figure:,.4g} {_unit(result)}"
+        yield f'<text x="{_LEFT + length + 6:.1f}" y="{y + 11}">{said}</text>'
 
 
 def _unit(result: Result) -> str:

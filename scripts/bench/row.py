@@ -53,11 +53,9 @@ class Row:
 
     @property
     def named(self) -> tuple[Contender, ...]:
-        """This library, and whom a target names."""
+        """Whom a target names, and this library."""
         others = {name for target in self.targets for name in target.to}
-        return tuple(
-            who for who in self.contenders if who.name in others or self.is_ours(who.name)
-        )
+        return tuple(who for who in self.contenders if who.name in others or self.is_ours(who.name))
 
     def is_ours(self, name: str) -> bool:
         """Whether a contender is this library."""

@@ -29,9 +29,7 @@ def _who(face: str, *names: str) -> tuple[Contender, ...]:
 
 
 _SYNC: Final = _who("Sync", "socket", "httpx", "httpx-sse", "creatify", *SDKS)
-_ASYNC: Final = _who(
-    "Async", "socket", "httpx", "aiohttp", "creatify", "creatify (aiohttp)", *SDKS
-)
+_ASYNC: Final = _who("Async", "socket", "httpx", "aiohttp", "creatify", "creatify (aiohttp)", *SDKS)
 _HTTPX_DEFAULT: Final = Contender("httpx (its 100 connections)", "raw_httpx", "AsyncDefault")
 
 

@@ -27,7 +27,6 @@ _ENVIRONMENT: Final = {
 }
 
 
-
 @dataclass
 class Result:
     """The rounds of each contender of a row; `absent` says why there are none."""
@@ -61,8 +60,8 @@ def measure(row: Row, effort: Effort, url: str) -> Result:
         workers = {}
         for who in row.named if effort.is_quick else row.contenders:
             arguments = [row.work, who.module, who.face, f"{url}/{row.plan.format(**options)}"]
-            process = _process("bench.worker", *arguments, json.dumps(options), str(row.warm))
-            workers[who.name] = stack.enter_context(process)
+            worker = _process("bench.worker", *arguments, json.dumps(options), str(row.warm))
+            workers[who.name] = stack.enter_context(worker)
         for name, process in list(workers.items()):
             if reason := json.loads(_line(process)):
                 result.absent[name] = reason
@@ -71,9 +70,7 @@ def measure(row: Row, effort: Effort, url: str) -> Result:
     return result
 
 
-def _take_turns(
-    result: Result, workers: dict[str, subprocess.Popen[str]], effort: Effort
-) -> None:
+def _take_turns(result: Result, workers: dict[str, subprocess.Popen[str]], effort: Effort) -> None:
     spent = dict.fromkeys(workers, 0.0)
     result.rounds = {name: [] for name in workers}
     for number in range(result.row.rounds or effort.rounds):

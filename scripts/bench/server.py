@@ -71,7 +71,7 @@ class Server(asyncio.Protocol):
         if not self._is_waiting:
             self._write()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Stop writing."""
         self._steps = iter(())
 

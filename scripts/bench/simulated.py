@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from selectors import SelectorKey
+    from typing import SupportsFloat, SupportsIndex
 
 
 class Clock:
@@ -24,9 +25,9 @@ class Clock:
         """What `time.monotonic` tells."""
         return self.now
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: SupportsFloat | SupportsIndex, /) -> None:
         """What `time.sleep` does."""
-        self.now += seconds
+        self.now += float(seconds)
 
 
 class _Selector(selectors.DefaultSelector):

@@ -34,10 +34,8 @@ class Tasks:
     def finish(self) -> Mapping[str, float]:
         """The moment at which each task is done, by its id."""
         chance = random.Random(_SEED + self.count)  # noqa: S311 - the same for client and server
-        return {
-            str(uuid.UUID(int=number + 1, version=4)): self.start + chance.uniform(self.least, self.most)
-            for number in range(self.count)
-        }
+        ids = (str(uuid.UUID(int=number + 1, version=4)) for number in range(self.count))
+        return {task_id: self.start + chance.uniform(self.least, self.most) for task_id in ids}
 
     def answer(self, path: str, now: float) -> bytes:
         """The task whose id ends a path, as it is at that moment; else all, the newest first."""

@@ -22,7 +22,7 @@ Seen: TypeAlias = dict[str, float]
 
 
 def real(
-    module: ModuleType, face: str, url: str, count: int, least: float, most: float, old: int
+    module: ModuleType, face: str, url: str, *, count: int, least: float, most: float, old: int
 ) -> Round:
     """Tasks of the server, in real time; it counts the requests."""
 
@@ -39,7 +39,7 @@ def real(
 
 
 def simulated(
-    module: ModuleType, face: str, url: str, count: int, least: float, most: float, old: int
+    module: ModuleType, face: str, url: str, *, count: int, least: float, most: float, old: int
 ) -> Round:
     """The same in a made-up time."""
     from bench.simulated import CLOCK, loop  # noqa: PLC0415 - importing it changes the time

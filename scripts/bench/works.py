@@ -48,7 +48,7 @@ class Meter:
         self.figures |= {"cpu": cpu / self.units * _MICRO, "wall": wall / self.units * _MICRO}
 
 
-def stream(module: ModuleType, face: str, url: str, chunks: int) -> Round:
+def stream(module: ModuleType, face: str, url: str, *, chunks: int) -> Round:
     """One stream, of which the text is read; the client is warm."""
     client: Sync = getattr(module, face)(url)
 
@@ -62,7 +62,7 @@ def stream(module: ModuleType, face: str, url: str, chunks: int) -> Round:
     return run
 
 
-def streams(module: ModuleType, face: str, url: str, chunks: int, at_once: int = 1) -> Round:
+def streams(module: ModuleType, face: str, url: str, *, chunks: int, at_once: int = 1) -> Round:
     """Async streams, that many at once."""
     make = getattr(module, face)
 
@@ -72,7 +72,7 @@ def streams(module: ModuleType, face: str, url: str, chunks: int, at_once: int =
     return _at_once(make, url, read, at_once, chunks)
 
 
-def calls(module: ModuleType, face: str, url: str, times: int) -> Round:
+def calls(module: ModuleType, face: str, url: str, *, times: int) -> Round:
     """Sync calls, one after the other."""
     client: Sync = getattr(module, face)(url)
 
@@ -86,7 +86,7 @@ def calls(module: ModuleType, face: str, url: str, times: int) -> Round:
     return run
 
 
-def calls_at_once(module: ModuleType, face: str, url: str, at_once: int) -> Round:
+def calls_at_once(module: ModuleType, face: str, url: str, *, at_once: int) -> Round:
     """Async calls, that many at once."""
 
     async def call(client: Async) -> None:
@@ -95,7 +95,7 @@ def calls_at_once(module: ModuleType, face: str, url: str, at_once: int) -> Roun
     return _at_once(getattr(module, face), url, call, at_once, 1)
 
 
-def first_chunk(module: ModuleType, face: str, url: str, times: int) -> Round:
+def first_chunk(module: ModuleType, face: str, url: str, *, times: int) -> Round:
     """The time from the request to the first text: the median of some streams."""
     client: Sync = getattr(module, face)(url)
 
@@ -110,7 +110,7 @@ def first_chunk(module: ModuleType, face: str, url: str, times: int) -> Round:
     return lambda: {"wall": statistics.median(once() for _ in range(times)) * _MICRO}
 
 
-def first_chunk_async(module: ModuleType, face: str, url: str, times: int) -> Round:
+def first_chunk_async(module: ModuleType, face: str, url: str, *, times: int) -> Round:
     """The same in an event loop."""
     runner = asyncio.Runner()
     client: Async = runner.run(_made(getattr(module, face), url))
@@ -129,7 +129,7 @@ def first_chunk_async(module: ModuleType, face: str, url: str, times: int) -> Ro
     return lambda: runner.run(some())
 
 
-def decode(module: ModuleType, face: str, url: str, events: int, size: int, piece: int) -> Round:
+def decode(module: ModuleType, face: str, url: str, *, events: int, size: int, piece: int) -> Round:
     """The decoder alone: `events` of about `size` bytes in pieces of `piece` bytes.
 
     No `size` means chunks as they are, and no `piece` one for each event.
@@ -150,7 +150,7 @@ def decode(module: ModuleType, face: str, url: str, events: int, size: int, piec
     return run
 
 
-def birth(module: ModuleType, face: str, url: str, times: int) -> Round:
+def birth(module: ModuleType, face: str, url: str, *, times: int) -> Round:
     """Clients after the first."""
     make: Callable[[], object] = getattr(module, face)
     del url
@@ -177,7 +177,7 @@ def importing(module: ModuleType, face: str, url: str) -> Round:
     return run
 
 
-def memory(module: ModuleType, face: str, url: str, chunks: int) -> Round:
+def memory(module: ModuleType, face: str, url: str, *, chunks: int) -> Round:
     """What the process grows by over the last nine tenths of a stream, beyond the text."""
     client: Sync = getattr(module, face)(url)
 

@@ -1,12 +1,10 @@
-"""This library."""
+"""The library itself."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
-
-import httpx
 
 from bench import wire
 from bench.contenders.request import NOBODY
@@ -16,6 +14,8 @@ from creatify._text_generator import TextGenerator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    import httpx
 
     from creatify_api.models import TextGenStreamChunk
 
@@ -56,7 +56,8 @@ class SyncMany(Sync):
 
     def finished(self, ids: list[str]) -> Iterator[str]:
         """Each task's id when it is seen to be done."""
-        for task in self._client.text_generator.as_completed(ids, timeout=120.0):
+        tasks: Any = self._client.text_generator
+        for task in tasks.as_completed(ids, timeout=120.0):
             yield str(task.id)
 
 
@@ -101,7 +102,8 @@ class AsyncMany(Async):
 
     async def finished(self, ids: list[str]) -> AsyncIterator[str]:
         """Each task's id when it is seen to be done."""
-        async for task in self._client.text_generator.as_completed(ids, timeout=120.0):
+        tasks: Any = self._client.text_generator
+        async for task in tasks.as_completed(ids, timeout=120.0):
             yield str(task.id)
 
 

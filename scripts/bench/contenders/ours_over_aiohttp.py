@@ -1,4 +1,4 @@
-"""This library over aiohttp's transport."""
+"""The library over aiohttp's transport."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This library in a made-up time, against tasks that answer without a socket."""
+"""The library in a made-up time, against tasks that answer without a socket."""
 
 from __future__ import annotations
 

@@ -114,7 +114,8 @@ def _request(method: str, path: str) -> bytes:
     head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
     return (
         f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{head}"
-        f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+        f"Content-Length: {len(body)}\r\n\r\n".encode()
+        + body
     )
 
 
