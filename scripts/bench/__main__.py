@@ -16,8 +16,8 @@ from bench.running import Effort, measure, server
 if TYPE_CHECKING:
     from bench.running import Result
 
-_FULL = Effort(rounds=9, seconds=4.0, is_quick=False)
-_QUICK = Effort(rounds=3, seconds=0.4, is_quick=True)
+_FULL = Effort(rounds=25, seconds=3.0, is_quick=False)
+_QUICK = Effort(rounds=9, seconds=0.4, is_quick=True)
 
 _WIDTH = 110  # columns, also where there is no terminal
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table as RichTable
 
-from bench.verdicts import median, spread, verdicts
+from bench.verdicts import median, ratio, spread, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,11 +90,10 @@ def _target_lines(results: list[Result]) -> Iterator[list[str]]:
 def _line(result: Result, name: str, shown: list[str]) -> list[str]:
     row = result.row
     figures = [median(result, name, metric) for metric in shown]
-    own, base = median(result, name, row.metric), median(result, row.base, row.metric)
-    ratio = _number(own / base) if own is not None and base else ""
+    to_base = _number(ratio(result, name, row.base, row.metric))
     bounds = spread(result, name, row.metric)
     between = f"{_number(bounds[0])} to {_number(bounds[1])}" if bounds else ""
-    return [name, *map(_number, figures), ratio, between, str(len(result.rounds[name]))]
+    return [name, *map(_number, figures), to_base, between, str(len(result.rounds[name]))]
 
 
 def _number(value: float | None) -> str:

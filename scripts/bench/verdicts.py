@@ -31,6 +31,16 @@ def median(result: Result, name: str, metric: str) -> float | None:
     return statistics.median(figures) if figures else None
 
 
+def ratio(result: Result, name: str, base: str, metric: str) -> float | None:
+    """The median of the ratios to another contender in the same round.
+
+    Rounds alternate, so that a machine which is slow for a while is slow for both.
+    """
+    pairs = zip(_figures(result, name, metric), _figures(result, base, metric), strict=False)
+    ratios = [own / other for own, other in pairs if other]
+    return statistics.median(ratios) if ratios else None
+
+
 def spread(result: Result, name: str, metric: str) -> tuple[float, float] | None:
     """The least and the most of a contender's rounds."""
     figures = _figures(result, name, metric)
@@ -50,9 +60,8 @@ def _measured(result: Result, target: Target) -> float | None:
     own = median(result, target.of, metric)
     if own is None or not target.to:
         return own
-    others = [median(result, name, metric) for name in target.to]
-    least = min((figure for figure in others if figure), default=None)
-    return own / least if least else None
+    ratios = [ratio(result, target.of, name, metric) for name in target.to]
+    return max((found for found in ratios if found is not None), default=None)
 
 
 def _figures(result: Result, name: str, metric: str) -> list[float]:
