@@ -33,18 +33,23 @@ class Table:
     title: str
     head: list[str]
     lines: list[list[str]]
+    notes: tuple[str, ...] = ()
 
     def markdown(self) -> str:
         """The table as Markdown."""
         rule = ["---", *["---:"] * (len(self.head) - 1)]
         lines = [f"| {' | '.join(cells)} |" for cells in [self.head, rule, *self.lines]]
-        return "\n".join([f"### {self.title}", "", *lines, ""])
+        notes = [f"\n{note}" for note in self.notes]
+        return "\n".join([f"### {self.title}", "", *lines, *notes, ""])
 
     def rich(self) -> RichTable:
         """The table for a terminal."""
-        table = RichTable(title=self.title, title_justify="left")
+        caption = "\n".join(self.notes)
+        table = RichTable(
+            title=self.title, title_justify="left", caption=caption, caption_justify="left"
+        )
         for number, name in enumerate(self.head):
-            table.add_column(name, justify="right" if number else "left", no_wrap=not number)
+            table.add_column(name, justify="right" if number else "left")
         for cells in self.lines:
             table.add_row(*cells)
         return table
@@ -62,12 +67,12 @@ def row_table(result: Result) -> Table:
         "",
         *(_METRICS[metric] for metric in shown),
         f"x {row.base}",
-        f"{_METRICS[row.metric]}, least to most",
+        "least to most",
         "rounds",
     ]
     lines = [_line(result, name, shown) for name in result.rounds]
-    absent = [[name, why, *[""] * (len(head) - 2)] for name, why in result.absent.items()]
-    return Table(f"{row.title} ({row.unit})", head, [*lines, *absent])
+    absent = tuple(f"{name}: {why}" for name, why in result.absent.items())
+    return Table(f"{row.title} ({row.unit})", head, lines, absent)
 
 
 def target_table(results: list[Result]) -> Table:

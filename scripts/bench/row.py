@@ -41,7 +41,7 @@ class Row:
     """What the server does, see there; `{chunks}` and the like stand for the options."""
     options: dict[str, Any] = field(default_factory=dict)
     quick: dict[str, Any] | None = field(default_factory=dict)
-    """Other options when it must be quick; None leaves the row out."""
+    """Smaller options when it must be quick; None leaves the row out."""
     metric: str = "cpu"
     targets: tuple[Target, ...] = ()
     base: str = "httpx"
