@@ -16,7 +16,7 @@ from bench.running import Effort, measure, server
 if TYPE_CHECKING:
     from bench.running import Result
 
-_FULL = Effort(rounds=25, seconds=3.0, is_quick=False)
+_FULL = Effort(rounds=25, seconds=2.5, is_quick=False)
 _QUICK = Effort(rounds=9, seconds=0.25, is_quick=True)
 
 _WIDTH = 120  # columns, also where there is no terminal

@@ -66,7 +66,7 @@ def row_table(result: Result) -> Table:
     head = [
         "",
         *(_METRICS[metric] for metric in shown),
-        f"x {row.base}",
+        row.base and f"x {row.base}",
         "least to most",
         "rounds",
     ]

@@ -45,11 +45,13 @@ class Row:
     metric: str = "cpu"
     targets: tuple[Target, ...] = ()
     base: str = "httpx"
-    """Whose figure the ratios are to."""
+    """Whose figure the ratios are to, if any."""
     warm: int = 1
     """Rounds before the first that counts."""
     rounds: int = 0
     """At most that many; as many as all the others, if 0."""
+    at_once: bool = False
+    """Whether the contenders don't take turns: they do next to nothing, for long."""
 
     @property
     def named(self) -> tuple[Contender, ...]:

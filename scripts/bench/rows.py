@@ -126,6 +126,7 @@ _STREAMS: Final = (
             Target("at most 0.1 x httpx", "creatify (aiohttp)", 0.1, ("httpx",)),
             Target("below 2.5 x aiohttp", "creatify (aiohttp)", 2.5, ("aiohttp",)),
         ),
+        warm=0,
     ),
     Row(
         key="memory",
@@ -142,8 +143,9 @@ _STREAMS: Final = (
         metric="growth",
         targets=(
             Target("flat: at most 1 MiB", "creatify", 1024),
-            Target("flat, typed: at most 1 MiB", "creatify, typed", 1024),
+            Target("flat: at most 1 MiB", "creatify, typed", 1024),
         ),
+        base="",
         warm=0,
         rounds=1,
     ),
@@ -181,7 +183,6 @@ _CALLS: Final = (
         ),
         options={"at_once": 100},
         targets=(Target("at least 3 x httpx", "creatify (aiohttp)", 1 / 3, ("httpx",)),),
-        warm=4,
     ),
     Row(
         key="first-sync",
@@ -267,6 +268,7 @@ def _waits(key: str, title: str, faces: dict[str, str], *targets: Target, **opti
         base="single waits",
         warm=0,
         rounds=1 if is_real else 0,
+        at_once=is_real,
     )
 
 

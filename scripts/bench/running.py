@@ -66,7 +66,12 @@ def measure(row: Row, effort: Effort, url: str) -> Result:
             if reason := json.loads(_line(process)):
                 result.absent[name] = reason
                 del workers[name]
-        _take_turns(result, workers, effort)
+        if row.at_once:
+            for worker in workers.values():
+                _begin(worker)
+            result.rounds = {name: [_figures(worker)] for name, worker in workers.items()}
+        else:
+            _take_turns(result, workers, effort)
     return result
 
 
@@ -79,14 +84,18 @@ def _take_turns(result: Result, workers: dict[str, subprocess.Popen[str]], effor
         for name in names[turn:] + names[:turn]:
             if spent[name] <= effort.seconds:
                 began = time.monotonic()
-                result.rounds[name].append(_round(workers[name]))
+                _begin(workers[name])
+                result.rounds[name].append(_figures(workers[name]))
                 spent[name] += time.monotonic() - began
 
 
-def _round(process: subprocess.Popen[str]) -> Figures:
+def _begin(process: subprocess.Popen[str]) -> None:
     if process.stdin is not None:
         process.stdin.write("go\n")
         process.stdin.flush()
+
+
+def _figures(process: subprocess.Popen[str]) -> Figures:
     figures: Figures = json.loads(_line(process))
     return figures
 

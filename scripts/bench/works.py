@@ -7,15 +7,14 @@ in microseconds for a unit.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import resource
 import statistics
 import subprocess
 import sys
 import time
+import tracemalloc
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from bench import wire
@@ -178,18 +177,24 @@ def importing(module: ModuleType, face: str, url: str) -> Round:
 
 
 def memory(module: ModuleType, face: str, url: str, *, chunks: int) -> Round:
-    """What the process grows by over the last nine tenths of a stream, beyond the text."""
+    """What Python holds more over the last nine tenths of a stream, beyond the text, in KiB."""
     client: Sync = getattr(module, face)(url)
 
+    def in_use() -> int:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
     def run() -> Figures:
-        said, first, early = 0, 0, 0
-        for number, text in enumerate(client.texts()):
+        said, early, first, last = 0, 0, 0, 0
+        for number, text in enumerate(client.texts(), 1):
             said += len(text)
             if number == chunks // 10:
-                gc.collect()
-                first, early = _in_use(), said
-        gc.collect()
-        return {"growth": (_in_use() - first - (said - early)) / 1024}
+                early, first = said, in_use()
+            elif number == chunks:
+                last = in_use()  # the stream is still there
+        return {"growth": (last - first - (said - early)) / 1024}
+
+    tracemalloc.start()
 
     return run
 
@@ -213,6 +218,8 @@ def _at_once(
         await asyncio.gather(*(work(client) for _ in range(at_once)))
 
     def run() -> Figures:
+        if at_once > 1:
+            runner.run(all_of_it())  # connections that were idle for long are gone
         meter = Meter(at_once * units)
         with meter:
             runner.run(all_of_it())
@@ -234,10 +241,3 @@ def _check(said: int, chunks: int) -> None:
 def _cut(data: bytes, piece: int) -> Iterator[bytes]:
     for start in range(0, len(data), piece):
         yield data[start : start + piece]
-
-
-def _in_use() -> int:
-    with contextlib.suppress(OSError):
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-        return int(pages) * resource.getpagesize()
-    return 0  # a system that doesn't tell
