@@ -10,13 +10,15 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.row import Row
     from bench.works import Figures
+
+Workers: TypeAlias = "dict[str, subprocess.Popen[str]]"
 
 _SCRIPTS: Final = Path(__file__).parent.parent
 _ENVIRONMENT: Final = {
@@ -55,27 +57,36 @@ def server() -> Iterator[str]:
 def measure(row: Row, effort: Effort, url: str) -> Result:
     """A row: all contenders are started and warm, and then take turns."""
     result = Result(row)
-    options = {**row.options, **((row.quick or {}) if effort.is_quick else {})}
     with ExitStack() as stack:
-        workers = {}
-        for who in row.named if effort.is_quick else row.contenders:
-            arguments = [row.work, who.module, who.face, f"{url}/{row.plan.format(**options)}"]
-            worker = _process("bench.worker", *arguments, json.dumps(options), str(row.warm))
-            workers[who.name] = stack.enter_context(worker)
-        for name, process in list(workers.items()):
-            if reason := json.loads(_line(process)):
+        workers = _started(stack, row, url, is_quick=effort.is_quick)
+        for name in list(workers):
+            if reason := json.loads(_line(workers[name])):
                 result.absent[name] = reason
                 del workers[name]
         if row.at_once:
-            for worker in workers.values():
-                _begin(worker)
-            result.rounds = {name: [_figures(worker)] for name, worker in workers.items()}
+            _go_together(result, workers)
         else:
             _take_turns(result, workers, effort)
     return result
 
 
-def _take_turns(result: Result, workers: dict[str, subprocess.Popen[str]], effort: Effort) -> None:
+def _started(stack: ExitStack, row: Row, url: str, *, is_quick: bool) -> Workers:
+    options = {**row.options, **((row.quick or {}) if is_quick else {})}
+    workers = {}
+    for who in row.named if is_quick else row.contenders:
+        arguments = [row.work, who.module, who.face, f"{url}/{row.plan.format(**options)}"]
+        process = _process("bench.worker", *arguments, json.dumps(options), str(row.warm))
+        workers[who.name] = stack.enter_context(process)
+    return workers
+
+
+def _go_together(result: Result, workers: Workers) -> None:
+    for worker in workers.values():
+        _begin(worker)
+    result.rounds = {name: [_figures(worker)] for name, worker in workers.items()}
+
+
+def _take_turns(result: Result, workers: Workers, effort: Effort) -> None:
     spent = dict.fromkeys(workers, 0.0)
     result.rounds = {name: [] for name in workers}
     for number in range(result.row.rounds or effort.rounds):
