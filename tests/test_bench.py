@@ -81,7 +81,10 @@ def test_the_server_ends_with_whoever_started_it() -> None:
         assert process.stdin is not None
         assert process.stdout.readline().startswith(b"http://127.0.0.1:")
         process.stdin.close()
-        assert process.wait(timeout=5) == 0
+        try:
+            assert process.wait(timeout=5) == 0
+        finally:
+            process.kill()
 
 
 def test_a_row_is_measured_and_who_is_not_installed_is_named(url: str) -> None:
@@ -99,7 +102,7 @@ def test_a_row_is_measured_and_who_is_not_installed_is_named(url: str) -> None:
 def test_a_wait_is_measured_in_simulated_time(url: str) -> None:
     result = measure(ROW_BY_KEY["one"], ONCE, url)
     figures = result.rounds["single waits"][0]
-    assert 10 < figures["requests"] < 40
+    assert 20 < figures["requests"] < 30
     assert 0 <= figures["p95"] < 12
 
 
@@ -115,7 +118,7 @@ def measured(**rounds: list[float]) -> Result:
 
 
 def test_a_ratio_is_that_of_rounds_side_by_side() -> None:
-    assert ratio(measured(a=[2, 40, 6], b=[1, 10, 3]), "a", "b", "cpu") == 2
+    assert ratio(measured(a=[2, 40, 7], b=[1, 10, 4]), "a", "b", "cpu") == 2
 
 
 @pytest.mark.parametrize(
