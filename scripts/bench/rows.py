@@ -33,7 +33,7 @@ _ASYNC: Final = _who("Async", "socket", "httpx", "aiohttp", "creatify", "creatif
 _HTTPX_DEFAULT: Final = Contender("httpx (its 100 connections)", "raw_httpx", "AsyncDefault")
 
 
-def _decoder(key: str, title: str, quick: dict[str, int] | None = None, **options: int) -> Row:
+def _decoder(key: str, title: str, *, in_quick: bool, **options: int) -> Row:
     return Row(
         key=f"decoder-{key}",
         title=f"decoder alone: {title}",
@@ -41,20 +41,20 @@ def _decoder(key: str, title: str, quick: dict[str, int] | None = None, **option
         work="works:decode",
         contenders=_who("decode", "creatify", *_DECODERS),
         options={"size": 0, "piece": 0, **options},
-        quick=quick or {},
+        quick={} if in_quick else None,
         targets=(Target("1.5 times as fast as the fastest", "creatify", 1 / 1.5, _DECODERS),),
         base="httpx-sse",
     )
 
 
 _DECODING: Final = (
-    _decoder("events", "an event per piece", events=2000),
-    _decoder("64k", "64 KiB pieces", events=2000, piece=65536),
-    _decoder("7", "7-byte pieces", events=200, piece=7),
+    _decoder("events", "an event per piece", in_quick=False, events=2000),
+    _decoder("64k", "64 KiB pieces", in_quick=True, events=2000, piece=65536),
+    _decoder("7", "7-byte pieces", in_quick=True, events=200, piece=7),
     _decoder(
         "8m",
         "one 8 MiB event in 1460-byte pieces",
-        {"size": 1 << 20},
+        in_quick=False,
         events=1,
         size=8 << 20,
         piece=1460,
@@ -168,6 +168,7 @@ _CALLS: Final = (
         work="works:calls",
         contenders=_who("SyncRetrieve", "socket", "httpx", "creatify"),
         options={"times": 200},
+        quick=None,
         targets=(Target("at most 1.15 x httpx", "creatify", 1.15, ("httpx",)),),
     ),
     Row(
@@ -182,6 +183,7 @@ _CALLS: Final = (
             *_ASYNC[2:],
         ),
         options={"at_once": 100},
+        warm=0,
         targets=(Target("at least 3 x httpx", "creatify (aiohttp)", 1 / 3, ("httpx",)),),
     ),
     Row(
@@ -230,6 +232,7 @@ _BIRTHS: Final = (
         work="works:birth",
         contenders=_who("first_use", "httpx", "creatify"),
         options={"times": 10},
+        quick=None,
     ),
     Row(
         key="import",
