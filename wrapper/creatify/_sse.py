@@ -107,13 +107,8 @@ class Decoder:
 
     def _lines(self, piece: bytes) -> list[Event]:
         """The events that a piece with the end of a line completes."""
-        if self._after_cr:
-            self._after_cr = False
-            if not self._line:
-                piece = piece.removeprefix(b"\n")
-        if _CR in piece:
-            self._after_cr = piece.endswith(b"\r")
-            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if self._after_cr or _CR in piece:
+            piece = self._with_line_feeds(piece)
         events: list[Event] = []
         if self._line or self._is_within:
             lines, end, rest = piece.partition(b"\n\n")
@@ -134,6 +129,13 @@ class Decoder:
             if len(self._line) > self._room:
                 self._too_large(events)
         return events
+
+    def _with_line_feeds(self, piece: bytes) -> bytes:
+        """The piece with every line ended alike."""
+        if self._after_cr and not self._line:
+            piece = piece.removeprefix(b"\n")
+        self._after_cr = piece.endswith(b"\r")
+        return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _simple(self, whole: bytes, events: list[Event]) -> bool:
         """Take whole events if each is but one line of data, as nearly all are."""

@@ -10,7 +10,6 @@ from bench import wire
 from bench.contenders.request import NOBODY
 from creatify import APIConnectionError, AsyncCreatify, Creatify, user
 from creatify._sse import Decoder
-from creatify._text_generator import TextGenerator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 _KEYS: dict[str, Any] = {"api_id": "id", "api_key": "key"}
 _ASK: dict[str, Any] = {"model_name": wire.MODEL, "messages": [user(wire.PROMPT)]}
-
-_NO_MANY = "" if hasattr(TextGenerator, "as_completed") else "there is no as_completed yet"
 
 
 class Sync:
@@ -52,11 +49,9 @@ class SyncRetrieve(Sync):
 class SyncMany(Sync):
     """`as_completed`."""
 
-    absent = _NO_MANY
-
     def finished(self, ids: list[str]) -> Iterator[str]:
         """Each task's id when it is seen to be done."""
-        tasks: Any = self._client.text_generator
+        tasks = self._client.text_generator
         for task in tasks.as_completed(ids, timeout=120.0):
             yield str(task.id)
 
@@ -98,11 +93,9 @@ class Async:
 class AsyncMany(Async):
     """`as_completed`."""
 
-    absent = _NO_MANY
-
     async def finished(self, ids: list[str]) -> AsyncIterator[str]:
         """Each task's id when it is seen to be done."""
-        tasks: Any = self._client.text_generator
+        tasks = self._client.text_generator
         async for task in tasks.as_completed(ids, timeout=120.0):
             yield str(task.id)
 
