@@ -50,10 +50,14 @@ def _write(folder: Path, results: list[Result]) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(row.key for row in ROWS))
+    keys = [row.key for row in ROWS]
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(keys))
     parser.add_argument("--quick", action="store_true", help="in under a minute")
     parser.add_argument("--out", type=Path, help="a folder for bench.md and bench.svg")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    for unknown in set(arguments.rows) - set(keys):
+        parser.error(f"there is no row {unknown}: {', '.join(keys)}")
+    return arguments
 
 
 if __name__ == "__main__":

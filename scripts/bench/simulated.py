@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,13 @@ class Clock:
         self.now += float(seconds)
 
 
+def _wait(event: threading.Event, timeout: float | None = None) -> bool:
+    """What waiting for an event does that nobody else can set meanwhile."""
+    if not event.is_set():
+        CLOCK.sleep(timeout or 0.0)
+    return event.is_set()
+
+
 class _Selector(selectors.DefaultSelector):
     """It waits for no time."""
 
@@ -48,3 +56,4 @@ def loop() -> asyncio.AbstractEventLoop:
 CLOCK = Clock()
 time.monotonic = CLOCK.time
 time.sleep = CLOCK.sleep
+threading.Event.wait = _wait  # type: ignore[method-assign]  # as the clock: for the whole process
