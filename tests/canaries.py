@@ -1,6 +1,6 @@
 """A net under all tests: the credentials that they use must show nowhere.
 
-What a test prints, logs (httpx and httpcore at DEBUG as well), pickles, and what `pytest.raises`
+What a test prints, logs (what is below at DEBUG as well), pickles, and what `pytest.raises`
 catches is searched for the canaries: the error, its chain, its fields, and a traceback with locals.
 """
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 _TESTS = str(Path(__file__).parent)
+_LOGGERS = ("creatify", "httpx", "httpcore", "aiohttp", "asyncio")
 _SOUGHT = os.environ.get("CANARIES", f"{CANARY_ID} {CANARY_KEY}").split()
 
 
@@ -82,7 +83,7 @@ def no_credential_shows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(pickle, "dumps", searched_dumps)
     monkeypatch.setattr(pytest, "raises", searched_raises)
-    loggers = [logging.getLogger(name) for name in ("creatify", "httpx", "httpcore")]
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [(logger.level, logger.propagate) for logger in loggers]
     root, _, *below = [logging.getLogger(), *loggers]
     for logger in loggers:

@@ -1,7 +1,8 @@
 """One test body for both colours: the sync client behind an async face.
 
 A test takes the fixture `colour` and awaits everything; with the sync client each call and each
-step of an iteration runs in a thread, so that the sync code is what is tested.
+step of an iteration runs in a thread, so that the sync code is what is tested. `aiohttp` is the
+async client over that transport, for what the wire matters to; `async` is it over httpx's own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import asyncio
 import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+import pytest
 
 from creatify import AsyncCreatify, Creatify, TextStream
 
@@ -34,7 +38,10 @@ class Colour:
         """A client whose every method is awaited."""
         # Retries are test_retry's subject; elsewhere each answer is the last.
         options = {**KEYS, "max_retries": 0, **options}
-        client = Creatify(**options) if self.is_sync else AsyncCreatify(**options)
+        with pytest.MonkeyPatch.context() as patch:
+            transport = "aiohttp" if self.name == "aiohttp" else "httpx"
+            patch.setenv("CREATIFY_ASYNC_TRANSPORT", transport)
+            client = Creatify(**options) if self.is_sync else AsyncCreatify(**options)
         self._made.append(client)
         return awaited(client) if self.is_sync else client
 
@@ -44,6 +51,19 @@ class Colour:
                 client.close()
             else:
                 await client.aclose()
+
+
+def in_use(client: Any) -> list[bool]:
+    """Whether each of the open connections of a client, or of its httpx client, is in use."""
+    http = client if hasattr(client, "_transport") else client._connection._client()
+    transport = http._transport
+    if isinstance(transport, httpx.HTTPTransport | httpx.AsyncHTTPTransport):
+        return [not connection.is_idle() for connection in transport._pool.connections]
+    connector = transport._session and transport._session.connector
+    if connector is None:
+        return []
+    idle = [one for ones in connector._conns.values() for one, _ in ones if one.is_connected()]
+    return [True for _ in connector._acquired] + [False for _ in idle]
 
 
 def awaited(target: Any) -> Any:

@@ -56,7 +56,29 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["sync", "async"])
+WIRED = frozenset(
+    {
+        "test_connection",
+        "test_endurance",
+        "test_failures",
+        "test_pool",
+        "test_reconcile",
+        "test_retry",
+        "test_secrets",
+        "test_stream",
+    }
+)
+"""The tests that run over aiohttp, too."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "colour" in metafunc.fixturenames and all(mark.args[0] != "colour" for mark in marks):
+        more = ["aiohttp"] if metafunc.module.__name__ in WIRED else []
+        metafunc.parametrize("colour", ["sync", "async", *more], indirect=True)
+
+
+@pytest.fixture
 async def colour(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Colour]:
     """Makes clients of one colour: `colour.client(base_url=...)`; everything on them is awaited."""
     async with colour_named(request.param) as made:

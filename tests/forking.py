@@ -1,12 +1,13 @@
 """Uses a client, forks, and uses it in all processes at once; says only what went wrong.
 
-`forking.py sync|async|given|lock URL`; run by test_pool in a process of its own, which has no other
-threads.
+`forking.py sync|async|aiohttp|stream-async|stream-aiohttp|given|lock URL`; run by test_pool in a
+process of its own, which has no other threads.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import threading
@@ -52,23 +53,30 @@ def in_children(count: int, work: Any) -> None:
         sys.exit("a child failed")
 
 
+def use_async(url: str) -> None:
+    client = AsyncCreatify(base_url=url, **KEYS)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(ask_async(client, "first"))
+
+    async def many(name: str) -> None:
+        for number in range(40):
+            await ask_async(client, f"{name} {number}")
+
+    def work(name: str) -> None:
+        own = loop if name == "parent" else asyncio.new_event_loop()
+        own.run_until_complete(many(name))
+
+    in_children(4, work)
+    loop.run_until_complete(client.aclose())
+    loop.close()
+
+
 def main(kind: str, url: str) -> None:
-    if kind == "async":
-        client = AsyncCreatify(base_url=url, **KEYS)
-        loop = asyncio.new_event_loop()
-        loop.run_until_complete(ask_async(client, "first"))
-
-        async def many(name: str) -> None:
-            for number in range(40):
-                await ask_async(client, f"{name} {number}")
-
-        def work(name: str) -> None:
-            own = loop if name == "parent" else asyncio.new_event_loop()
-            own.run_until_complete(many(name))
-
-        in_children(4, work)
-        loop.run_until_complete(client.aclose())
-        loop.close()
+    os.environ["CREATIFY_ASYNC_TRANSPORT"] = "aiohttp" if kind.endswith("aiohttp") else "httpx"
+    if kind in {"async", "aiohttp"}:
+        use_async(url)
+    elif kind.startswith("stream-"):
+        asyncio.run(read_on(url))
     elif kind == "sync":
         shared = Creatify(base_url=url, **KEYS)
         ask(shared, "first")
@@ -100,6 +108,25 @@ def main(kind: str, url: str) -> None:
         in_children(1, lambda name: None if name == "parent" else ask(locked, "child"))
         done.set()
         holder.join()
+
+
+async def read_on(url: str) -> None:
+    """A child that lets go of all does not end the stream that the parent reads."""
+    client = AsyncCreatify(base_url=url, **KEYS)
+    stream = await client.text_generator.stream(model_name="m", messages=[user("Hi")]).__aenter__()
+
+    def let_go(name: str) -> None:
+        nonlocal client, stream
+        if name != "parent":
+            client = stream = None  # type: ignore[assignment] # which is the point
+            gc.collect()
+
+    in_children(1, let_go)
+    await stream.until_done()
+    if stream.text != "HiHi":
+        sys.exit(f"the parent read {stream.text!r}")
+    await stream.close()
+    await client.aclose()
 
 
 def refuse(client: Creatify) -> None:

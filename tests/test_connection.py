@@ -318,10 +318,13 @@ async def test_a_request_to_another_host_goes_through_the_proxy_of_the_environme
     colour: Colour, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = serve(empty_list)
-    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("//", "//name:password@"))
     client = colour.client(base_url="http://api.example", allow_http=True)
-    assert await client.text_generator.list() == []
-    assert proxy.exchanges[0].head.startswith("GET http://api.example/sse/text_generator/ ")
+    for number in range(2):
+        assert await client.text_generator.list() == []
+        head = proxy.exchanges[number].head
+        assert head.startswith("GET http://api.example/sse/text_generator/ ")
+        assert head.lower().count("\r\nproxy-authorization: basic bmftztpwyxnzd29yza==") == 1
 
 
 async def test_every_operation_of_the_spec_works_against_the_emulator(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
-from colours import KEYS
+from colours import KEYS, in_use
 
 from creatify import AsyncCreatify, Creatify, CreatifyError, OutcomeUnknownError, user
 from creatify.testing import Emulator, faults
@@ -131,8 +131,7 @@ def test_10000_lossy_creates_of_50_threads_get_a_task_each_and_pay_once(lossy: L
                     books.enter(prompt, result)
                 books.memory.append(megabytes())
                 lossy.tell("clear")
-        pool: Any = client._connection._client()._transport
-        assert all(connection.is_idle() for connection in pool._pool.connections)
+        assert not any(in_use(client))
         assert client._connection.ledger._entries() == []
     books.balance(lossy)
 
@@ -160,8 +159,7 @@ def test_10000_lossy_creates_of_500_coroutines_get_a_task_each_and_pay_once(loss
                     books.enter(prompt, result)
                 books.memory.append(megabytes())
                 lossy.tell("clear")
-            pool: Any = client._connection._client()._transport
-            assert all(connection.is_idle() for connection in pool._pool.connections)
+            assert not any(in_use(client))
             assert client._connection.ledger._entries() == []
 
     asyncio.run(main())

@@ -20,7 +20,7 @@ from uuid import uuid4
 import httpcore
 import httpx
 import pytest
-from colours import KEYS
+from colours import KEYS, in_use
 from rawserver import each, posted
 
 from creatify import (
@@ -69,12 +69,6 @@ def echo(exchange: Exchange) -> None:
     exchange.answer(task(json.loads(exchange.body)["messages"][0]["content"]))
 
 
-def connections(client: Any) -> list[Any]:
-    """The pool's connections, of a client of either colour."""
-    pool = client._connection._client()._transport._pool
-    return list(pool.connections)
-
-
 def test_a_deadline_that_never_comes_leaves_each_timeout_as_it_is() -> None:
     assert Deadline().bound(None, httpcore.ReadTimeout) is None
     assert Deadline().bound(5.0, httpcore.ReadTimeout) == 5.0
@@ -113,7 +107,7 @@ class TestTime:
         with pytest.raises(APITimeoutError):
             async with took(0.4, 1.0):
                 await client.text_generator.list(timeout=0.4)
-        assert connections(client) == []
+        assert in_use(client) == []
 
     async def test_a_server_that_reads_nothing_ends_with_the_call(self, colour: Colour) -> None:
         import socket  # noqa: PLC0415 - the one test of a bare listener
@@ -230,7 +224,7 @@ class TestSize:
         with pytest.raises(ResponseDecodeError, match="max_response_size, 10000 bytes") as caught:
             await client.text_generator.list()
         assert caught.value.payload == b" " * 10_000
-        assert connections(client) == []
+        assert in_use(client) == []
 
     async def test_an_answer_of_max_response_size_is_taken(
         self, colour: Colour, serve: Serve
@@ -263,16 +257,33 @@ class Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 @pytest.mark.anyio
+async def test_who_gets_no_connection_in_time_is_not_sent(
+    colour: Colour, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        exchange.peer_closed(within=5)
+
+    monkeypatch.setattr("creatify._pool._MAX_CONNECTIONS", 1)
+    client = colour.client(base_url=serve(script).url)
+    async with client.text_generator.stream(**HELLO):
+        with pytest.raises(APITimeoutError, match="all connections are in use") as caught:
+            async with took(0.3, 0.6):
+                await client.text_generator.list(timeout=0.3)
+    assert type(caught.value.__cause__) is httpx.PoolTimeout
+
+
+@pytest.mark.anyio
 class TestLeavingNothing:
     async def test_after_an_answer_its_connection_is_idle_and_after_close_there_is_none(
         self, colour: Colour, serve: Serve
     ) -> None:
         client = colour.client(base_url=serve(echo).url)
         await client.text_generator.create(**HELLO)
-        assert [connection.is_idle() for connection in connections(client)] == [True]
-        pool = client._connection._client()._transport._pool
+        assert in_use(client) == [False]
+        opened = client._connection._client()
         await colour.close()
-        assert pool.connections == []
+        assert in_use(opened) == []
 
     async def test_whatever_ends_a_call_leaves_no_connection_in_use(
         self, colour: Colour, serve: Serve
@@ -289,7 +300,7 @@ class TestLeavingNothing:
         for _ in scripts:
             with pytest.raises(Exception, match=r"answer|connection"):
                 await client.text_generator.list(timeout=0.3)
-            assert all(connection.is_idle() for connection in connections(client))
+            assert not any(in_use(client))
 
     @pytest.mark.parametrize("read", [True, False])
     async def test_a_stream_that_nobody_holds_any_more_closes_its_connection(
@@ -319,7 +330,7 @@ class TestLeavingNothing:
                 break
         assert closed == [True]
         await client.text_generator.list()
-        assert all(connection.is_idle() for connection in connections(client))
+        assert not any(in_use(client))
 
     async def test_a_dropped_stream_of_a_transport_without_sockets_is_closed_at_the_next_call(
         self, colour: Colour
@@ -377,17 +388,18 @@ class TestLeavingNothing:
         async with client.text_generator.stream(**HELLO):
             pass
         gc.collect()
-        assert connections(client) == []
+        assert not any(in_use(client))
 
-    async def test_cancelled_calls_leave_no_connection(self, serve: Serve) -> None:
+    @pytest.mark.parametrize("colour", ["async", "aiohttp"], indirect=True)
+    async def test_cancelled_calls_leave_no_connection(self, colour: Colour, serve: Serve) -> None:
         server = serve(lambda e: e.peer_closed(within=5))
-        async with AsyncCreatify(base_url=server.url, **KEYS) as client:
-            calls = [asyncio.create_task(client.text_generator.list()) for _ in range(20)]
-            await asyncio.sleep(0.2)
-            for call in calls:
-                call.cancel()
-            await asyncio.gather(*calls, return_exceptions=True)
-            assert connections(client) == []
+        client = colour.client(base_url=server.url)
+        calls = [asyncio.create_task(client.text_generator.list()) for _ in range(20)]
+        await asyncio.sleep(0.2)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert in_use(client) == []
 
 
 @pytest.mark.usefixtures("interruptible")
@@ -408,7 +420,7 @@ def test_a_keyboard_interrupt_closes_the_connection(serve: Serve) -> None:
             time.sleep(0.01)
             if closed:
                 break
-        assert (closed, connections(client)) == ([True], [])
+        assert (closed, in_use(client)) == ([True], [])
     assert caught.value.__notes__ == [
         "a paid request was under way: the list tells whether it arrived"
     ]
@@ -431,14 +443,14 @@ def test_threads_share_a_client_and_nothing_is_mixed(serve: Serve) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert all(connection.is_idle() for connection in connections(client))
+        assert not any(in_use(client))
     assert (len(server.exchanges), mixed) == (640, [])
 
 
 FORKING = Path(__file__).with_name("forking.py")
 
 
-@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("kind", ["sync", "async", "aiohttp"])
 def test_after_a_fork_no_answer_crosses_to_another_process(serve: Serve, kind: str) -> None:
     server = serve(echo)
     run = subprocess.run(
@@ -450,6 +462,25 @@ def test_after_a_fork_no_answer_crosses_to_another_process(serve: Serve, kind: s
     )
     assert (run.stdout, run.stderr, run.returncode) == ("", "", 0)
     assert len(server.exchanges) == 1 + 5 * 40
+
+
+@pytest.mark.parametrize("kind", ["stream-async", "stream-aiohttp"])
+def test_a_fork_that_lets_go_of_a_stream_does_not_end_it(serve: Serve, kind: str) -> None:
+    def script(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        exchange.piece(CHUNK)
+        time.sleep(1)
+        exchange.piece(CHUNK.replace(b"}]}\n", b', "finishReason": "STOP"}]}\n'))
+        exchange.end_stream()
+
+    run = subprocess.run(
+        [sys.executable, FORKING, kind, serve(script).url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.stdout, run.stderr, run.returncode) == ("", "", 0)
 
 
 @pytest.mark.parametrize("kind", ["given", "lock"])
@@ -581,6 +612,17 @@ class TestEnvironment:
         assert seen[1].startswith(b"\x16\x03")  # a TLS handshake
         assert b"canary" not in b"".join(seen)
         assert "password" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+    async def test_a_proxy_that_refuses_means_not_sent(
+        self, colour: Colour, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        proxy = serve(lambda e: e.answer(status="407 Say Who You Are"))
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        client = colour.client(base_url="https://api.example")
+        with pytest.raises(APIConnectionError, match="reached: 407 Say Who You Are") as caught:
+            await client.text_generator.create(**HELLO)
+        assert caught.value.request_sent is False
+        assert not any(in_use(client))
 
     @pytest.mark.parametrize("address", ["ftp://proxy", "nonsense://name:hidden@x"])
     async def test_a_proxy_that_is_none_is_named_without_its_value(

@@ -360,15 +360,15 @@ async def test_while_an_identical_call_stays_under_way_no_task_is_guessed(
     assert str((await silent).id) == own["id"]
 
 
-async def test_a_cancelled_create_carries_a_note_that_it_was_under_way(serve: Serve) -> None:
-    from colours import colour_named  # noqa: PLC0415 - only async calls can be cancelled
-
+@pytest.mark.parametrize("colour", ["async", "aiohttp"], indirect=True)
+async def test_a_cancelled_create_carries_a_note_that_it_was_under_way(
+    colour: Colour, serve: Serve
+) -> None:
     server = serve(lambda e: e.peer_closed(within=5))
-    async with colour_named("async") as colour:
-        client = colour.client(base_url=server.url)
-        with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(0.2):
-                await client.text_generator.create(**HELLO)
+    client = colour.client(base_url=server.url)
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.2):
+            await client.text_generator.create(**HELLO)
     assert caught.value.__cause__ is not None
     assert caught.value.__cause__.__notes__ == [
         "a paid request was under way: the list tells whether it arrived"

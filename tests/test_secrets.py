@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
 import json
@@ -237,6 +238,31 @@ def test_an_interrupt_while_the_request_is_written_keeps_no_frame_that_holds_it(
             frames = "".join(told_by(caught.value))
     assert "creatify/_connection.py" in frames
     assert "httpcore" not in frames
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+def test_nor_does_an_interrupt_of_an_event_loop(
+    monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    monkeypatch.setenv("CREATIFY_ASYNC_TRANSPORT", transport)
+    main = threading.main_thread().ident
+    assert main is not None
+
+    async def create(url: str) -> None:
+        loop = asyncio.get_running_loop()
+        async with AsyncCreatify(base_url=url, **KEYS) as client:
+            large = user("a" * 10_000_000)
+            loop.call_later(0.3, signal.pthread_kill, main, signal.SIGINT)
+            await client.text_generator.create(model_name="m", messages=[large])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(KeyboardInterrupt) as caught:
+            asyncio.run(create(url))
+    frames = "".join(told_by(caught.value))
+    assert "httpcore" not in frames
+    assert "_aiohttp.py" not in frames
 
 
 def test_the_tracebacks_of_what_the_caller_is_handling_stay(serve: Serve) -> None:

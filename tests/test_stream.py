@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
-import httpx
 import pytest
+from colours import in_use
 from rawserver import each, posted
 
 from creatify import (
@@ -48,7 +48,7 @@ from creatify_api.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
     from colours import Colour
     from rawserver import Exchange, RawServer, Script
@@ -113,18 +113,6 @@ class Steps:
             self.in_time.append(self._next.acquire(timeout=LONG))
             exchange.piece(piece)
         self._left.put(exchange.peer_closed(LONG))
-
-
-@contextlib.asynccontextmanager
-async def pooled(colour: Colour, url: str) -> AsyncIterator[tuple[Any, Callable[[], list[Any]]]]:
-    """A client, and what tells the connections in its pool."""
-    http = httpx.Client() if colour.is_sync else httpx.AsyncClient()
-    client = colour.client(base_url=url, http_client=http)
-    pool: Any = http._transport
-    try:
-        yield client, lambda: list(pool._pool.connections)
-    finally:
-        http.close() if isinstance(http, httpx.Client) else await http.aclose()
 
 
 async def text_of(stream: Any) -> list[str]:
@@ -803,36 +791,36 @@ async def test_an_idle_timeout_is_positive_and_finite(
 async def test_a_break_closes_the_connection(colour: Colour, serve: Serve) -> None:
     server = Steps(serve, said("a"))
     server.step()
-    async with pooled(colour, server.url) as (client, connections):
-        async with client.text_generator.stream(**ASK) as stream:
-            async for _ in stream:
-                break
-            assert len(connections()) == 1
-        assert await server.client_left()
-        assert connections() == []
+    client = colour.client(base_url=server.url)
+    async with client.text_generator.stream(**ASK) as stream:
+        async for _ in stream:
+            break
+        assert len(in_use(client)) == 1
+    assert await server.client_left()
+    assert in_use(client) == []
     assert stream.text == "a"
 
 
 async def test_an_exception_closes_the_connection(colour: Colour, serve: Serve) -> None:
     server = Steps(serve, said("a"))
     server.step()
-    async with pooled(colour, server.url) as (client, connections):
-        with contextlib.suppress(ZeroDivisionError):
-            async with client.text_generator.stream(**ASK) as stream:
-                async for _ in stream.text_stream:
-                    raise ZeroDivisionError
-            pytest.fail("the exception was swallowed")
-        assert await server.client_left()
-        assert connections() == []
+    client = colour.client(base_url=server.url)
+    with contextlib.suppress(ZeroDivisionError):
+        async with client.text_generator.stream(**ASK) as stream:
+            async for _ in stream.text_stream:
+                raise ZeroDivisionError
+        pytest.fail("the exception was swallowed")
+    assert await server.client_left()
+    assert in_use(client) == []
 
 
 async def test_leaving_without_reading_closes_the_connection(colour: Colour, serve: Serve) -> None:
     server = Steps(serve)
-    async with pooled(colour, server.url) as (client, connections):
-        async with client.text_generator.stream(**ASK):
-            pass
-        assert await server.client_left()
-        assert connections() == []
+    client = colour.client(base_url=server.url)
+    async with client.text_generator.stream(**ASK):
+        pass
+    assert await server.client_left()
+    assert in_use(client) == []
 
 
 async def test_an_error_inside_the_stream_closes_the_connection(
@@ -840,37 +828,37 @@ async def test_an_error_inside_the_stream_closes_the_connection(
 ) -> None:
     server = Steps(serve, event({"error": "No."}))
     server.step()
-    async with pooled(colour, server.url) as (client, connections):
-        with pytest.raises(StreamEventError):
-            await complete(client)
-        assert await server.client_left()
-        # There is only that of the search in the list.
-        assert [connection.is_idle() for connection in connections()] == [True]
+    client = colour.client(base_url=server.url)
+    with pytest.raises(StreamEventError):
+        await complete(client)
+    assert await server.client_left()
+    # There is only that of the search in the list.
+    assert in_use(client) == [False]
 
 
-@pytest.mark.parametrize("colour", ["async"], indirect=True)
+@pytest.mark.parametrize("colour", ["async", "aiohttp"], indirect=True)
 async def test_a_cancellation_closes_the_connection(colour: Colour, serve: Serve) -> None:
     server = Steps(serve, said("a"))
     server.step()
     left: list[str] = []
-    async with pooled(colour, server.url) as (client, connections):
+    client = colour.client(base_url=server.url)
 
-        async def read() -> None:
-            try:
-                async with client.text_generator.stream(**ASK) as stream:
-                    async for _ in stream:
-                        first.set()
-            finally:
-                left.append(stream.text)
+    async def read() -> None:
+        try:
+            async with client.text_generator.stream(**ASK) as stream:
+                async for _ in stream:
+                    first.set()
+        finally:
+            left.append(stream.text)
 
-        first = anyio.Event()
-        with anyio.fail_after(LONG):
-            async with anyio.create_task_group() as group:
-                group.start_soon(read)
-                await first.wait()
-                group.cancel_scope.cancel()
-        assert await server.client_left()
-        assert connections() == []
+    first = anyio.Event()
+    with anyio.fail_after(LONG):
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            await first.wait()
+            group.cancel_scope.cancel()
+    assert await server.client_left()
+    assert in_use(client) == []
     assert left == ["a"]
 
 
@@ -1055,10 +1043,10 @@ async def test_a_connection_is_kept_after_a_stream_read_to_its_end(
     colour: Colour, serve: Serve
 ) -> None:
     server = serve(sends(said("a"), END, RECEIPT))
-    async with pooled(colour, server.url) as (client, connections):
-        for _ in range(3):
-            await complete(client)
-            assert [connection.is_idle() for connection in connections()] == [True]
+    client = colour.client(base_url=server.url)
+    for _ in range(3):
+        await complete(client)
+        assert in_use(client) == [False]
     assert len(server.exchanges) == 3
     assert len({exchange._connection for exchange in server.exchanges}) == 1
 
@@ -1076,10 +1064,10 @@ async def test_a_connection_is_kept_after_an_answer_that_is_no_stream(
     script: Script, colour: Colour, serve: Serve
 ) -> None:
     server = serve(each(script, sends(END)))
-    async with pooled(colour, server.url) as (client, connections):
-        await fails(client, CreatifyError)
-        await complete(client)
-        assert [connection.is_idle() for connection in connections()] == [True]
+    client = colour.client(base_url=server.url)
+    await fails(client, CreatifyError)
+    await complete(client)
+    assert in_use(client) == [False]
     assert len({exchange._connection for exchange in server.exchanges}) == 1
 
 

@@ -22,7 +22,9 @@ from creatify._flow import run, run_async
 from creatify._log import set_level
 from creatify._operations import call
 from creatify._options import Options, check_function, check_size
+from creatify._pool import sync_client
 from creatify._text_generator import TextGenerator
+from creatify._transports import async_maker
 from creatify_api import AuthenticatedClient
 
 if TYPE_CHECKING:
@@ -122,7 +124,7 @@ class Creatify(_Client[Connection]):
         settings, options = _settings(arguments), _options(timeout, max_retries, on_drift)
         given = _checked(http_client, httpx.Client)
         size = check_size(max_response_size, "max_response_size")
-        self._open(Connection(settings, given, size), options)
+        self._open(Connection(settings, given, size, sync_client), options)
 
     def _open(self, connection: Connection, options: Options) -> None:
         super()._open(connection, options)
@@ -163,7 +165,9 @@ class AsyncCreatify(_Client[AsyncConnection]):
     `max_response_size` (bytes, 256 MiB) bounds an answer that is read whole.
     `on_drift` is called with a `Drift` for each place where an answer differs from the spec and is
     still understood.
-    `http_client`, an `httpx.AsyncClient`, is used as it is and closed by who made it.
+    `http_client`, an `httpx.AsyncClient`, is used as it is and closed by who made it. Without one
+    the connections are aiohttp's where it is installed, else httpx's: CREATIFY_ASYNC_TRANSPORT
+    (`aiohttp` or `httpx`) says which.
 
     Raises ConfigurationError.
     """
@@ -188,7 +192,9 @@ class AsyncCreatify(_Client[AsyncConnection]):
         settings, options = _settings(arguments), _options(timeout, max_retries, on_drift)
         given = _checked(http_client, httpx.AsyncClient)
         size = check_size(max_response_size, "max_response_size")
-        self._open(AsyncConnection(settings, given, size), options)
+        transport = Sources().variable("CREATIFY_ASYNC_TRANSPORT")
+        make = async_maker(None if given else transport)
+        self._open(AsyncConnection(settings, given, size, make), options)
 
     def _open(self, connection: AsyncConnection, options: Options) -> None:
         super()._open(connection, options)

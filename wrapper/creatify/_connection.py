@@ -28,7 +28,6 @@ from creatify._errors import (
 )
 from creatify._flow import run, run_async
 from creatify._ledger import Ledger, ledger_of
-from creatify._pool import async_client, sync_client
 from creatify._schedule import Schedule
 from creatify._status import is_event_stream
 from creatify._version import __version__
@@ -108,11 +107,16 @@ class _Connection(Generic[Client]):
     process: connections shared with a fork would hand one process the other's answers.
     """
 
-    _make: Callable[[str], Client]
-
-    def __init__(self, settings: Settings, given: Client | None, max_response_size: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        given: Client | None,
+        max_response_size: int,
+        make: Callable[[str], Client],
+    ) -> None:
         self.settings = settings
         self._given = given
+        self._make = make
         self._max_response_size = max_response_size
         self._clients: dict[int, Client] = {}  # by process id
         self._is_closed = False
@@ -187,8 +191,6 @@ class _Connection(Generic[Client]):
 class Connection(_Connection[httpx.Client]):
     """Sends from threads."""
 
-    _make = staticmethod(sync_client)
-
     def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:
         """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
         return run(attempts(request, self.settings, max_retries), self._met)
@@ -233,7 +235,6 @@ class Connection(_Connection[httpx.Client]):
 class AsyncConnection(_Connection[httpx.AsyncClient]):
     """Sends from tasks of one event loop."""
 
-    _make = staticmethod(async_client)
     _loops: dict[int, AbstractEventLoop] | None = None
 
     async def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:

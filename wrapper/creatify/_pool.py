@@ -56,15 +56,15 @@ class Deadline:
 
 def sync_client(base_url: str) -> httpx.Client:
     """A client with a pool of its own for that URL. Raises ConfigurationError for a bad proxy."""
-    pool = httpcore.ConnectionPool(network_backend=_Backend(), **_pool_options(base_url))
-    return httpx.Client(transport=_Transport(pool), cookies=_no_cookies(), trust_env=False)
+    pool = httpcore.ConnectionPool(network_backend=_Backend(), **pool_options(base_url))
+    return httpx.Client(transport=_Transport(pool), cookies=no_cookies(), trust_env=False)
 
 
 def async_client(base_url: str) -> httpx.AsyncClient:
     """The same for an event loop."""
-    pool = httpcore.AsyncConnectionPool(network_backend=_AsyncBackend(), **_pool_options(base_url))
+    pool = httpcore.AsyncConnectionPool(network_backend=_AsyncBackend(), **pool_options(base_url))
     transport = _AsyncTransport(pool)
-    return httpx.AsyncClient(transport=transport, cookies=_no_cookies(), trust_env=False)
+    return httpx.AsyncClient(transport=transport, cookies=no_cookies(), trust_env=False)
 
 
 _current: Final = ContextVar("creatify.deadline", default=Deadline())  # noqa: B039 - never moved
@@ -174,7 +174,9 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class _PoolOptions(TypedDict):
+class PoolOptions(TypedDict):
+    """What a pool of connections is made with."""
+
     ssl_context: ssl.SSLContext | None
     proxy: httpcore.Proxy | None
     max_connections: int
@@ -182,13 +184,14 @@ class _PoolOptions(TypedDict):
     keepalive_expiry: float
 
 
-def _pool_options(base_url: str) -> _PoolOptions:
+def pool_options(base_url: str) -> PoolOptions:
+    """The options of a pool for that URL. Raises ConfigurationError for a bad proxy."""
     url = httpx.URL(base_url)
     is_tls = url.scheme == "https"
-    return _PoolOptions(
+    return PoolOptions(
         # HTTP/2 stays off, as is httpcore's default: its debug log shows the values of headers.
         ssl_context=_tls(*map(os.environ.get, _TLS_VARIABLES)) if is_tls else None,
-        proxy=_proxy(url),
+        proxy=proxy_of(url),
         max_connections=_MAX_CONNECTIONS,
         max_keepalive_connections=_MAX_IDLE_CONNECTIONS,
         keepalive_expiry=_IDLE_EXPIRY,
@@ -209,10 +212,11 @@ def _tls(*_: str | None) -> ssl.SSLContext:
         ) from error
 
 
-def _proxy(url: httpx.URL) -> httpcore.Proxy | None:
+def proxy_of(url: httpx.URL) -> httpcore.Proxy | None:
     """The environment's proxy for that URL.
 
     Never on the way to this machine: over plain http the credentials would go to the proxy.
+    Raises ConfigurationError for what is no proxy's URL.
     """
     if is_loopback(url.host) or proxy_bypass(url.host):
         return None
@@ -233,7 +237,7 @@ def _proxy(url: httpx.URL) -> httpcore.Proxy | None:
     return httpcore.Proxy(str(proxy.url), proxy.raw_auth, proxy.headers.raw, proxy.ssl_context)
 
 
-def _no_cookies() -> CookieJar:
+def no_cookies() -> CookieJar:
     """A jar that takes none: what a server sets must not reach another call."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
