@@ -110,6 +110,11 @@ class TestChoice:
         with pytest.raises(ConfigurationError, match=f"SOCKS.* set {SETTING}=httpx"):
             AsyncCreatify(**KEYS)._connection._client()
 
+    def test_it_closes_though_it_was_never_used(self) -> None:
+        client = AsyncCreatify(**KEYS)
+        assert transport_of(client) is AiohttpTransport
+        asyncio.run(client.aclose())
+
     def test_it_is_loaded_by_nobody_who_does_not_use_it(self) -> None:
         code = "import sys, creatify; creatify.AsyncCreatify(); print('aiohttp' in sys.modules)"
         environment = {**os.environ, "CREATIFY_API_ID": "id", "CREATIFY_API_KEY": "key"}

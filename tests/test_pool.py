@@ -31,6 +31,7 @@ from creatify import (
     BadRequestError,
     ConfigurationError,
     Creatify,
+    CreatifyError,
     OutcomeUnknownError,
     ResponseDecodeError,
     StreamIdleError,
@@ -389,6 +390,23 @@ class TestLeavingNothing:
             pass
         gc.collect()
         assert not any(in_use(client))
+
+    @pytest.mark.parametrize("colour", ["async", "aiohttp"], indirect=True)
+    async def test_closing_a_client_ends_its_streams(self, colour: Colour, serve: Serve) -> None:
+        def script(exchange: Exchange) -> None:
+            exchange.begin_stream()
+            exchange.piece(CHUNK)
+            exchange.peer_closed(within=5)
+
+        client = colour.client(base_url=serve(posted(script)).url)
+        async with client.text_generator.stream(**HELLO) as stream:
+            reading = asyncio.create_task(stream.until_done())
+            await asyncio.sleep(0.1)
+            async with took(0.0, 2.0):
+                await colour.close()
+                with pytest.raises((CreatifyError, RuntimeError)):
+                    await reading
+        assert stream.text == "Hi"
 
     @pytest.mark.parametrize("colour", ["async", "aiohttp"], indirect=True)
     async def test_cancelled_calls_leave_no_connection(self, colour: Colour, serve: Serve) -> None:

@@ -18,10 +18,10 @@ import math
 import os
 import selectors
 import time
-import weakref
 from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import WeakSet, finalize
 
 import aiohttp
 import attrs
@@ -64,12 +64,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._options = options
         self._proxy = options["proxy"]
         self._session: aiohttp.ClientSession | None = None
+        self._bodies: WeakSet[_Body] = WeakSet()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The head of the answer. Raises httpx's errors: those before the sending as not sent."""
         session = self._session or self._open()
         attempt = _Attempt(request)
-        headers, body = _headers(request), await request.aread()
+        headers, content = _headers(request), await request.aread()
         way = self._way(request, headers)
         response = None
         try:
@@ -78,7 +79,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                     request.method,
                     URL(str(request.url), encoded=True),
                     headers=headers,
-                    data=io.BytesIO(body) if len(body) > _LARGE else body or None,
+                    data=io.BytesIO(content) if len(content) > _LARGE else content or None,
                     allow_redirects=False,
                     timeout=_Bounds(attempt=attempt),
                     middlewares=(attempt.once,),
@@ -91,10 +92,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 attempt.abort()
         if response is None:
             raise attempt.late("")
-        return _response(response, attempt)
+        body = _Body(response, attempt)
+        self._bodies.add(body)
+        return _response(response, attempt, body)
 
     async def aclose(self) -> None:
         """Close all connections."""
+        for body in list(self._bodies):
+            await body.aclose()  # aiohttp would not wake who reads it
         if self._session is not None:
             await self._session.close()
 
@@ -114,7 +119,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             max_field_size=_HEAD_LIMIT,
         )
         # A client that nobody closed goes as quietly as httpx's.
-        weakref.finalize(self, session.detach)
+        finalize(self, session.detach)
         return session
 
     def _way(self, request: httpx.Request, headers: CIMultiDict[str]) -> dict[str, Any]:
@@ -265,9 +270,7 @@ class _Body(httpx.AsyncByteStream):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer, self._timer_at = None, -math.inf
+        self._watch_until(-math.inf)
         if not self._response.closed:
             self._response.close()
             self._attempt.abort()
@@ -276,10 +279,13 @@ class _Body(httpx.AsyncByteStream):
         left = self._deadline.at - time.monotonic()
         if left <= 0:
             raise httpx.ReadTimeout("the time of the call is over")
+        self._watch_until(self._deadline.at)
+        self._timer = asyncio.get_running_loop().call_later(left, self._look)
+
+    def _watch_until(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = self._deadline.at
-        self._timer = asyncio.get_running_loop().call_later(left, self._look)
+        self._timer, self._timer_at = None, at
 
     def _look(self) -> None:
         self._timer, self._timer_at = None, math.inf
@@ -313,14 +319,14 @@ class _Wire:
             self._loop.call_soon_threadsafe(self._transport.abort)
 
 
-def _response(response: aiohttp.ClientResponse, attempt: _Attempt) -> httpx.Response:
+def _response(response: aiohttp.ClientResponse, attempt: _Attempt, body: _Body) -> httpx.Response:
     extensions: dict[str, Any] = {"http_version": b"HTTP/1.1"}
     extensions["reason_phrase"] = (response.reason or "").encode()
     extensions["network_stream"] = _Wire(cast("asyncio.Transport", attempt.transport))
     return httpx.Response(
         response.status,
         headers=response.raw_headers,
-        stream=_Body(response, attempt),
+        stream=body,
         extensions=extensions,
     )
 
