@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -40,7 +41,18 @@ if TYPE_CHECKING:
     Serve = Callable[[Script], RawServer]
 
 SETTING = "CREATIFY_ASYNC_TRANSPORT"
+LARGE: dict[str, Any] = {"model_name": "m", "messages": [user("a" * 20_000_000)]}
 END = CHUNK.replace(b"}]}\n", b', "finishReason": "STOP"}]}\n')
+
+
+def sockets() -> int:
+    """How many this process has open."""
+    links = (file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink())
+    return sum(link.name.startswith("socket:") for link in links)
+
+
+def url_of(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -191,25 +203,32 @@ class TestRequest:
         assert "a-private-value" not in str(caught.value)
         assert server.exchanges == []
 
-    async def test_what_a_server_does_not_read_is_not_sent_on_after_the_end_of_the_call(
+    async def test_a_connection_whose_server_reads_nothing_ends_with_the_call(
         self, client: Callable[..., Any]
     ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            made = client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
-            large = [user("a" * 20_000_000)]
+            made, before = client(base_url=url_of(listener)), sockets()
             with pytest.raises(OutcomeUnknownError):
-                await made.text_generator.create(model_name="m", messages=large, timeout=0.3)
-            listener.settimeout(5)
-            connection, _ = listener.accept()
-            came = 0
+                await made.text_generator.create(**LARGE, timeout=0.3)
+            await asyncio.sleep(0.05)
+            assert sockets() == before
+
+    async def test_nor_does_it_outlive_a_stream_that_was_left(
+        self, client: Callable[..., Any]
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            made, before = client(base_url=url_of(listener)), sockets()
+            stream = made.text_generator.stream(**LARGE)
+            entering = asyncio.create_task(stream.__aenter__())
+            connection, _ = await asyncio.to_thread(listener.accept)
             with connection:
-                connection.settimeout(5)
-                try:
-                    while more := await asyncio.to_thread(connection.recv, 1_000_000):
-                        came += len(more)
-                except ConnectionResetError:
-                    pass
-        assert came < 15_000_000
+                head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+                await asyncio.sleep(0.3)  # until no more can be written
+                connection.send(head)
+                await entering
+                await stream.close()
+                await asyncio.sleep(0.05)
+                assert sockets() == before + 1
 
     async def test_late_in_connecting_is_not_late_in_the_pool(
         self, client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _HEAD_LIMIT: Final = 100 * 1024  # bytes of a line of an answer's head, as httpcore has it
 _LARGE: Final = 1024 * 1024  # bytes; aiohttp warns of a larger body that it gets in one piece
 _SENT: Final = httpx.ReadTimeout
+_Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)  # the first costs less
 
 
 def async_client(base_url: str) -> httpx.AsyncClient:
@@ -146,15 +147,19 @@ class _Attempt:
         self.transport: asyncio.Transport | None = None
         self.protocol: ResponseHandler | None = None
         self._timeout: dict[str, float | None] = request.extensions["timeout"]
+        self._at = math.inf  # what the timer is set to
 
     def wait(self, late: type[httpx.TimeoutException], name: str | None = None) -> None:
         """Be late from now on with that error: after that timeout, or at the deadline."""
-        self.late = late
-        seconds = self.deadline.at - time.monotonic()
+        self.late, at = late, self.deadline.at
         own = None if name is None else self._timeout[name]
-        seconds = seconds if own is None else min(seconds, own)
-        now = asyncio.get_running_loop().time()
-        self.timer.reschedule(None if seconds == math.inf else now + seconds)
+        now = time.monotonic()
+        if own is not None and now + own < at:
+            at = now + own
+        if at != self._at:
+            self._at = at
+            when = asyncio.get_running_loop().time() + at - now
+            self.timer.reschedule(None if at == math.inf else when)
 
     def abort(self) -> None:
         """End the connection now, whatever is not written yet."""
@@ -333,12 +338,13 @@ def _response(response: aiohttp.ClientResponse, attempt: _Attempt, body: _Body) 
 
 def _headers(request: httpx.Request) -> CIMultiDict[str]:
     """The request's own. Raises httpx.LocalProtocolError for what is no HTTP."""
-    text = b"".join(chain.from_iterable(request.headers.raw)).decode(errors="replace")
-    if set("\0\r\n\ufffd") & set(text):
+    raw = request.headers.raw
+    text = b"".join(chain.from_iterable(raw)).decode(errors="replace")
+    if any(character in text for character in "\0\r\n\ufffd"):
         raise httpx.LocalProtocolError("a header has a control character, or is no UTF-8")
     return CIMultiDict(
         (name.decode("latin-1"), value.decode())
-        for name, value in request.headers.raw
+        for name, value in raw
         if name.lower() != b"transfer-encoding"  # the body is sent as a whole
     )
 
@@ -356,6 +362,6 @@ def _of_the_system(error: BaseException) -> OSError | None:
 def _is_ended(connection: Connection) -> bool:
     """Whether the server has ended an idle connection, before the event loop saw it."""
     transport = cast("asyncio.Transport", connection.transport)
-    with selectors.DefaultSelector() as selector:
+    with _Selector() as selector:
         selector.register(transport.get_extra_info("socket"), selectors.EVENT_READ)
         return bool(selector.select(0))
