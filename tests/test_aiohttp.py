@@ -80,7 +80,7 @@ class TestChoice:
 
     def test_nor_where_it_is_too_old(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, "creatify._aiohttp")
-        monkeypatch.delattr(aiohttp, "ClientHandlerType")
+        monkeypatch.setattr(aiohttp, "__version__", "3.13.5")
         assert issubclass(transport_of(AsyncCreatify(**KEYS)), httpx.AsyncHTTPTransport)
 
     @pytest.mark.parametrize(

@@ -138,7 +138,11 @@ def test_10000_lossy_creates_of_50_threads_get_a_task_each_and_pay_once(lossy: L
 
 @pytest.mark.slow
 @pytest.mark.patient
-def test_10000_lossy_creates_of_500_coroutines_get_a_task_each_and_pay_once(lossy: Lossy) -> None:
+@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+def test_10000_lossy_creates_of_500_coroutines_get_a_task_each_and_pay_once(
+    lossy: Lossy, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    monkeypatch.setenv("CREATIFY_ASYNC_TRANSPORT", transport)
     books = Books()
 
     async def main() -> None:

@@ -26,7 +26,7 @@ from weakref import WeakSet, finalize
 import aiohttp
 import attrs
 import httpx
-from aiohttp import ClientHandlerType, hdrs  # the first came with 3.12, as did the middlewares
+from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -34,12 +34,15 @@ from creatify._errors import ConfigurationError
 from creatify._pool import DEADLINE, no_cookies, pool_options
 
 if TYPE_CHECKING:
+    from aiohttp import ClientHandlerType
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
     from creatify._pool import Deadline, PoolOptions
 
+if tuple(map(int, aiohttp.__version__.split(".")[:2])) < (3, 14):
+    raise ImportError("aiohttp < 3.14 tells the event loop of each connection that is ended here")
 _HEAD_LIMIT: Final = 100 * 1024  # bytes of a line of an answer's head, as httpcore has it
 _LARGE: Final = 1024 * 1024  # bytes; aiohttp warns of a larger body that it gets in one piece
 _SENT: Final = httpx.ReadTimeout

@@ -35,7 +35,7 @@ def async_maker(name: str | None) -> Make:
     make = _of_aiohttp()
     if make is None:
         raise ConfigurationError(
-            f"{_SETTING} is aiohttp, which is missing or older than 3.12:"
+            f"{_SETTING} is aiohttp, which is missing or older than 3.14:"
             " install creatify-client[aiohttp]"
         )
     return make
