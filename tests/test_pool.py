@@ -7,6 +7,7 @@ import contextlib
 import gc
 import gzip
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import threading
 import time
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -274,6 +276,11 @@ async def test_who_gets_no_connection_in_time_is_not_sent(
     assert type(caught.value.__cause__) is httpx.PoolTimeout
 
 
+class PseudoSocket:
+    def shutdown(self, _: int) -> None:
+        raise TypeError("shutdown() is not supported")
+
+
 @pytest.mark.anyio
 class TestLeavingNothing:
     async def test_after_an_answer_its_connection_is_idle_and_after_close_there_is_none(
@@ -359,6 +366,17 @@ class TestLeavingNothing:
         assert not client._connection._dropped
         client._connection.drop(httpx.Response(200, stream=Chunks()), [], -1)
         assert not client._connection._dropped  # it is another process's
+
+    async def test_a_dropped_stream_whose_socket_knows_no_shutdown_is_closed_at_the_next_call(
+        self, colour: Colour
+    ) -> None:
+        """As uvloop's, which httpx shows."""
+        extensions = {"network_stream": SimpleNamespace(get_extra_info=lambda _: PseudoSocket())}
+        connection = colour.client(base_url="https://api.example")._connection
+        connection.drop(
+            httpx.Response(200, stream=Chunks(), extensions=extensions), [], os.getpid()
+        )
+        assert len(connection._dropped) == 1
 
     async def test_close_closes_dropped_streams_of_a_given_client(
         self, colour: Colour, serve: Serve

@@ -156,7 +156,7 @@ class _Connection(Generic[Client]):
             return
         stream = response.extensions.get("network_stream")
         if stream is not None:
-            with suppress(OSError):  # it is closed already
+            with suppress(OSError, TypeError):  # it is closed already; uvloop's knows no shutdown
                 stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._dropped.append((response, iterators))
 
