@@ -1,6 +1,6 @@
 """A net under all tests: the credentials that they use must show nowhere.
 
-What a test prints, logs (what is below at DEBUG as well), pickles, and what `pytest.raises`
+What a test prints, logs (those of `_LOGGERS` at DEBUG), pickles, and what `pytest.raises`
 catches is searched for the canaries: the error, its chain, its fields, and a traceback with locals.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 _TESTS = str(Path(__file__).parent)
-_LOGGERS = ("creatify", "httpx", "httpcore", "aiohttp", "asyncio")
+_LOGGERS = ("creatify", "httpx", "httpcore", "aiohttp")
 _SOUGHT = os.environ.get("CANARIES", f"{CANARY_ID} {CANARY_KEY}").split()
 
 

@@ -117,6 +117,7 @@ _COLOURED = [
     # What only one colour has to say of itself.
     (r"A client for asyncio; it belongs to the event loop that first uses it\.", "A client."),
     (r"A client that may be shared by threads\.", "A client."),
+    (r" Without one\s+the connections are aiohttp's (?s:.*?) says which\.", ""),
 ]
 
 
