@@ -56,4 +56,4 @@ def loop() -> asyncio.AbstractEventLoop:
 CLOCK = Clock()
 time.monotonic = CLOCK.time
 time.sleep = CLOCK.sleep
-threading.Event.wait = _wait  # type: ignore[method-assign]  # as the clock: for the whole process
+threading.Event.wait = _wait  # type: ignore[method-assign, assignment]  # as the clock: for the whole process
