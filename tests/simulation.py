@@ -10,7 +10,7 @@ import httpx
 
 from creatify import CreatifyError
 from creatify._body import NotWorthError
-from creatify._flow import Send, Sleep, Wake
+from creatify._flow import Send, SendAll, Sleep, Wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,23 +106,35 @@ class Simulation:
             else:
                 self._send(one, step)
 
-    def _send(self, one: Running, step: Send[Call]) -> None:
-        what = step.request.path.rstrip("/").rpartition("/")[2]
+    def _send(self, one: Running, step: Send[Call] | SendAll[Call]) -> None:
+        calls = [step.request] if isinstance(step, Send) else list(step.requests)
+        met = [self._meet(call) for call in calls]
+        one.wake = None
+        one.until = self.now + max(seconds for _, seconds in met)
+        if isinstance(step, SendAll):
+            found: Any = [answer for answer, _ in met]
+            one.resume = lambda: one.flow.send(found)
+            return
+        [(answer, _)] = met
+        if isinstance(answer, BaseException):
+            one.resume = lambda: one.flow.throw(answer)
+        else:
+            one.resume = lambda: one.flow.send(answer)
+
+    def _meet(self, call: Call) -> tuple[httpx.Response | BaseException, float]:
+        what = call.path.rstrip("/").rpartition("/")[2]
         what = what if what in self._numbers else "list"
         self.sent.append((self.now, what))
+        seconds = LIST_SECONDS if what == "list" else RETRIEVE_SECONDS
         said = self.answer(what)
-        one.wake = None
-        one.until = self.now + (LIST_SECONDS if what == "list" else RETRIEVE_SECONDS)
         if isinstance(said, BaseException):
-            one.resume = lambda: one.flow.throw(said)
-            return
+            return said, seconds
         status, headers = 200, {}
         if isinstance(said, tuple):
             status, headers, said = said
         response = httpx.Response(status, json=said, headers=headers)
         size = len(response.content)
-        if size > (step.request.worth or math.inf):
-            one.resume = lambda: one.flow.throw(NotWorthError(size))
-            return
+        if size > (call.worth or math.inf):
+            return NotWorthError(size), seconds
         self.bytes += size
-        one.resume = lambda: one.flow.send(response)
+        return response, seconds

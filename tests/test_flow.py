@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from creatify import APIConnectionError, CreatifyError
-from creatify._flow import Flow, Send, Sleep, Wake, run, run_async
+from creatify._flow import Flow, Send, SendAll, Sleep, Wake, run, run_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,6 +43,48 @@ async def test_each_answer_comes_back_at_the_yield_and_the_result_is_returned(dr
         return [first, second]
 
     assert await drive(flow(), str.upper) == ["A", "B"]
+
+
+async def test_several_are_sent_and_what_each_met_comes_back_in_order(drive: Drive) -> None:
+    lost = APIConnectionError("lost", request_sent=True)
+
+    def answer(message: str) -> str:
+        if message == "b":
+            raise lost
+        return message.upper()
+
+    def flow() -> Flow[str, str, object]:
+        return (yield SendAll(["a", "b", "c"]))
+
+    assert await drive(flow(), answer) == ["A", lost, "C"]
+
+
+async def test_another_error_of_one_of_several_is_raised_at_the_yield(drive: Drive) -> None:
+    def fail(message: str) -> str:
+        raise LookupError(message)
+
+    def flow() -> Flow[str, str, object]:
+        try:
+            yield SendAll(["a", "b"])
+        except LookupError as error:
+            return str(error)
+        return None
+
+    assert await drive(flow(), fail) == "a"
+
+
+async def test_an_event_loop_has_several_under_way_at_once() -> None:
+    under_way: list[str] = []
+
+    async def send(message: str) -> int:
+        under_way.append(message)
+        await asyncio.sleep(0.05)
+        return len(under_way)
+
+    def flow() -> Flow[str, int, object]:
+        return (yield SendAll(["a", "b", "c"]))
+
+    assert await run_async(flow(), send) == [3, 3, 3]
 
 
 async def test_a_sleep_takes_its_time_and_has_no_answer(drive: Drive) -> None:

@@ -26,7 +26,7 @@ from creatify import (
     user,
 )
 from creatify._awaited import WaitOptions
-from creatify._flow import Send, Sleep
+from creatify._flow import Send, SendAll, Sleep
 from creatify._options import Options
 from creatify._schedule import Schedule
 from creatify._wait import wait
@@ -84,6 +84,10 @@ class World:
                 if isinstance(step, Sleep):
                     assert step.seconds >= 0
                     self.now += step.seconds
+                elif isinstance(step, SendAll):
+                    [request] = step.requests
+                    reply, error = self._send(Send(request))
+                    reply, error = [error or reply], None
                 else:
                     reply, error = self._send(step)
         except StopIteration as end:

@@ -1,8 +1,8 @@
 """Operations of several steps as generators, and the two drivers that run them.
 
-A flow yields `Send` or `Sleep` and gets the answer back: what a `Send` was answered, or the error
-that it met, raised at the yield. So every decision is written once, without I/O and without a
-colour; the pattern is that of `httpx.Auth.auth_flow`.
+A flow yields `Send`, `SendAll` or `Sleep` and gets the answer back: what a `Send` was answered, or
+the error that it met, raised at the yield. So every decision is written once, without I/O and
+without a colour; the pattern is that of `httpx.Auth.auth_flow`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
+from creatify._errors import CreatifyError
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -42,6 +44,16 @@ class Wake:
 
 
 @dataclass(frozen=True, slots=True)
+class SendAll(Generic[Request]):
+    """Send several requests; a list comes back of what each met, answer or error of the tree.
+
+    An event loop has them under way at once, a thread one after the other.
+    """
+
+    requests: Sequence[Request]
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """Wait that many seconds, or until somebody rings."""
 
@@ -49,16 +61,17 @@ class Sleep:
     wake: Wake = field(default_factory=Wake, compare=False)
 
 
-Flow: TypeAlias = Generator[Send[Request] | Sleep, Answer, Result]
+Step: TypeAlias = Send[Request] | SendAll[Request] | Sleep
+Flow: TypeAlias = Generator[Step[Request], Answer, Result]
 
 
 def run(flow: Flow[Request, Answer, Result], send: Callable[[Request], Answer]) -> Result:
     """Run a flow in this thread."""
-    resume: Callable[[], Send[Request] | Sleep] = partial(next, flow)
+    resume: Callable[[], Step[Request]] = partial(next, flow)
     try:
         while True:
             step = resume()
-            perform = _action(step, _sleep, send)
+            perform = _action(step, _sleep, send, _send_all)
             try:
                 resume = partial(flow.send, perform())
             except BaseException as error:  # noqa: BLE001 - what the flow does not handle leaves it
@@ -73,11 +86,11 @@ async def run_async(
     flow: Flow[Request, Answer, Result], send: Callable[[Request], Awaitable[Answer]]
 ) -> Result:
     """Run a flow in this task."""
-    resume: Callable[[], Send[Request] | Sleep] = partial(next, flow)
+    resume: Callable[[], Step[Request]] = partial(next, flow)
     try:
         while True:
             step = resume()
-            perform = _action(step, _sleep_async, send)
+            perform = _action(step, _sleep_async, send, _send_all_async)
             try:
                 resume = partial(flow.send, await perform())
             except BaseException as error:  # noqa: BLE001 - what the flow does not handle leaves it
@@ -89,14 +102,47 @@ async def run_async(
 
 
 def _action(
-    step: Send[Request] | Sleep,
+    step: Step[Request],
     sleep: Callable[[Sleep], object],
     send: Callable[[Request], Answer],
+    send_all: Callable[[SendAll[Request], Callable[[Request], Answer]], object],
 ) -> Callable[[], Answer]:
-    if isinstance(step, Sleep):
-        # What sleeping returns is no answer, and no flow looks at it.
-        return cast("Callable[[], Answer]", partial(sleep, step))
-    return partial(send, step.request)
+    if isinstance(step, Send):
+        return partial(send, step.request)
+    # What a flow gets for the others is none of the answers that its type tells of.
+    perform = partial(sleep, step) if isinstance(step, Sleep) else partial(send_all, step, send)
+    return cast("Callable[[], Answer]", perform)
+
+
+def _send_all(
+    step: SendAll[Request], send: Callable[[Request], Answer]
+) -> list[Answer | CreatifyError]:
+    met: list[Answer | CreatifyError] = []
+    for request in step.requests:
+        try:
+            met.append(send(request))
+        except CreatifyError as error:
+            met.append(error)
+    return met
+
+
+async def _send_all_async(
+    step: SendAll[Request], send: Callable[[Request], Awaitable[Answer]]
+) -> list[Answer | CreatifyError]:
+    from asyncio import TaskGroup  # noqa: PLC0415 - a synchronous program never needs it
+
+    async def meet(request: Request) -> Answer | CreatifyError:
+        try:
+            return await send(request)
+        except CreatifyError as error:
+            return error
+
+    try:
+        async with TaskGroup() as group:
+            tasks = [group.create_task(meet(request)) for request in step.requests]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _sleep(step: Sleep) -> None:

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from creatify import _operations
 from creatify._awaited import ABSENT
@@ -24,23 +24,24 @@ from creatify._errors import (
     RateLimitError,
     ResponseDecodeError,
 )
-from creatify._flow import Send, Sleep, Wake
+from creatify._flow import Send, SendAll, Sleep, Wake
+from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from uuid import UUID
 
+    import httpx
+
     from creatify._awaited import Awaited, Clock
     from creatify._operations import Operation, Steps
     from creatify._options import Options
-    from creatify_api.models import TextGenResponse
-
-T = TypeVar("T")
 
 _BY_LIST: Final = 0.55  # seconds between two looks at many tasks in the list
 _ONE_BY_ONE: Final = 1.15  # the same for looks at each
 _SOON: Final = 0.5  # share of its delay by which a task may be looked at early, along with others
 _SEVERAL: Final = 2
+_AT_ONCE: Final = 16  # requests, each for one task, that an event loop has under way
 _SHORTEST: Final = 1.0  # seconds; a look gets at least this long for its answer
 _RETRIEVE_TRIES: Final = 3  # answers that there is no such task before the list alone is asked
 _FORGIVEN: Final = 10.0  # seconds until a list that failed may be asked again
@@ -138,10 +139,12 @@ class _Look:
         absent: dict[UUID, APIStatusError] = {}
         if costs.absent is not None and costs.misses >= _RETRIEVE_TRIES:
             absent = dict.fromkeys(self._due, costs.absent)
+        left = [task_id for task_id in self._due if task_id not in absent]
         # The first answer tells what one costs; the others stay due.
-        for task_id in list(self._due)[: None if costs.retrieve else 1]:
-            if task_id in self._due.keys() - absent.keys():
-                yield from self._retrieve(task_id, absent)
+        left = left[: None if costs.retrieve else 1]
+        while left:
+            yield from self._retrieve(left[:_AT_ONCE], absent)
+            left = [task_id for task_id in left[_AT_ONCE:] if task_id in self._due]
         if absent and not self.has_list:
             costs.absent = next(iter(absent.values()))
             yield from self._list(None)
@@ -152,15 +155,18 @@ class _Look:
     def _list(self, most_bytes: int | None) -> Steps[None]:
         """Look in the list, for all; not further into it than is worth it."""
         operation = _operations.find_tasks(self._all.keys(), self._options, most_bytes)
+        began = self._clock()
         try:
-            found, cost = yield from self._measured(operation)
+            response = yield Send(operation.call)
+            seconds = self._clock() - began
+            found = operation.read(response)
         except NotWorthError as error:
-            self._costs.list = 1 + error.size / _BYTES
+            self._costs.list = _cost(error.size)
         except CreatifyError as error:
             self._costs.list_again = self._clock() + _FORGIVEN
             self._failed(list(self._due), error)
         else:
-            self.has_list, self._costs.list = True, cost
+            self.has_list, self._costs.list = True, _cost(len(response.content), seconds)
             tasks = {task.id: task for task in found}
             for task_id, awaiting in self._all.items():
                 for awaited in awaiting:
@@ -168,25 +174,22 @@ class _Look:
                 if task_id in tasks:
                     self._saw(task_id, tasks[task_id])
 
-    def _retrieve(self, task_id: UUID, absent: dict[UUID, APIStatusError]) -> Steps[None]:
-        """Look at one task."""
-        operation = _operations.retrieve(task_id, self._options)
-        try:
-            task, self._costs.retrieve = yield from self._measured(operation)
-        except CreatifyError as error:
-            if isinstance(error, APIStatusError) and error.status_code in ABSENT:
-                absent[task_id] = error
-            else:
-                self._failed([task_id] if _is_of_one(error) else list(self._due), error)
-        else:
-            self._saw(task_id, task)
-
-    def _measured(self, operation: Operation[T]) -> Steps[tuple[T, float]]:
-        """What an operation gives, and what it cost."""
+    def _retrieve(self, task_ids: list[UUID], absent: dict[UUID, APIStatusError]) -> Steps[None]:
+        """Look at some tasks, each by itself."""
+        operations = [_operations.retrieve(task_id, self._options) for task_id in task_ids]
         began = self._clock()
-        response = yield Send(operation.call)
-        seconds = self._clock() - began
-        return operation.read(response), 1 + len(response.content) / _BYTES + seconds / _SECONDS
+        # A list, though the type of a flow knows of single answers only.
+        answers: Any = yield SendAll([operation.call for operation in operations])
+        seconds = (self._clock() - began) / len(answers)
+        for task_id, operation, met in zip(task_ids, operations, answers, strict=True):
+            found = _read(operation, met)
+            if isinstance(found, TextGenResponse):
+                self._costs.retrieve = _cost(len(met.content), seconds)
+                self._saw(task_id, found)
+            elif isinstance(found, APIStatusError) and found.status_code in ABSENT:
+                absent[task_id] = found
+            else:
+                self._failed([task_id] if _is_of_one(found) else list(self._due), found)
 
     def _saw(self, task_id: UUID, task: TextGenResponse) -> None:
         self._due.pop(task_id, None)
@@ -226,6 +229,19 @@ class _Costs:
         if self.misses >= _RETRIEVE_TRIES or self.retrieve is None:
             return None
         return int((count * self.retrieve - 1) * _BYTES)
+
+
+def _cost(size: int, seconds: float = 0.0) -> float:
+    return 1 + size / _BYTES + seconds / _SECONDS
+
+
+def _read(
+    operation: Operation[TextGenResponse], met: httpx.Response | CreatifyError
+) -> TextGenResponse | CreatifyError:
+    try:
+        return met if isinstance(met, CreatifyError) else operation.read(met)
+    except CreatifyError as error:
+        return error
 
 
 def _is_of_one(error: CreatifyError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from bench import wire
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from creatify_api.models import TextGenStreamChunk
 
+os.environ["CREATIFY_ASYNC_TRANSPORT"] = "httpx"
 _KEYS: dict[str, Any] = {"api_id": "id", "api_key": "key"}
 _ASK: dict[str, Any] = {"model_name": wire.MODEL, "messages": [user(wire.PROMPT)]}
 

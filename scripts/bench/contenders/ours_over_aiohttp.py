@@ -1,17 +1,11 @@
-"""The library over aiohttp's transport."""
+"""The library over aiohttp."""
 
 from __future__ import annotations
 
-import httpx
-import httpx_aiohttp
+import os
 
-from bench.contenders import ours
+from bench.contenders.ours import Async
 
+os.environ["CREATIFY_ASYNC_TRANSPORT"] = "aiohttp"  # after `ours` said httpx
 
-class Async(ours.Async):
-    """The transport is given as an `http_client`."""
-
-    def __init__(self, url: str) -> None:
-        limits = httpx.Limits(max_connections=1000, max_keepalive_connections=1000)
-        transport = httpx_aiohttp.AiohttpTransport(limits=limits)
-        super().__init__(url, httpx.AsyncClient(transport=transport))
+__all__ = ["Async"]
