@@ -46,8 +46,8 @@ _SHORTEST: Final = 1.0  # seconds; a look gets at least this long for its answer
 _RETRIEVE_TRIES: Final = 3  # answers that there is no such task before the list alone is asked
 _FORGIVEN: Final = 10.0  # seconds until a list that failed may be asked again
 # What costs as much as one request more: so many bytes, so many seconds until an answer.
-_BYTES: Final = 25_000
-_SECONDS: Final = 0.05
+_BYTES: Final = 20_000
+_SECONDS: Final = 0.1
 
 
 class Schedule:
