@@ -55,9 +55,10 @@ def recover(target: Path = PACKAGE, spec: Path = SPEC) -> None:
     """Undo what a killed run left half done, and clear away what it left beside."""
     former = _beside(target, "old")
     if former.exists() and not target.exists():
-        former.rename(target)
+        # The spec first: that the package is missing is how a killed recovery is known.
         if _beside(spec, "old").exists():
             _beside(spec, "old").replace(spec)
+        former.rename(target)
     for leftover in (former, _beside(target, "new")):
         shutil.rmtree(leftover, ignore_errors=True)
     for file in (_beside(spec, "old"), _beside(spec, "new")):

@@ -104,6 +104,24 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new_and_nothing_beside(
     assert state(tree) == NEW
 
 
+KILLED_RECOVERY = """
+install.recover(tree / "there" / "package", tree / "there" / "openapi.yaml")
+"""
+
+
+@pytest.mark.parametrize("restored", [0, 1])
+def test_a_kill_while_the_old_is_restored_leaves_it_to_be_restored(
+    tree: Path, restored: int
+) -> None:
+    recovery = KILLED.partition("install.install(")[0] + KILLED_RECOVERY
+    for script, steps in ((KILLED, 8), (recovery, restored)):
+        command = [sys.executable, "-c", script, str(ROOT / "scripts"), str(tree), str(steps)]
+        assert subprocess.run(command, check=False).returncode == 9
+        assert not (tree / "there" / "package").exists()
+    install.recover(tree / "there" / "package", tree / "there" / "openapi.yaml")
+    assert state(tree) == OLD
+
+
 @pytest.mark.usefixtures("interruptible")
 def test_a_signal_waits_until_both_are_in_place(
     tree: Path, monkeypatch: pytest.MonkeyPatch
