@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Before the checks: what they stop at is explained by it.
         print(found.markdown())
         if not found.empty:
-            write_draft(ROOT / "CHANGELOG.md", draft(found, current))
+            write_draft(ROOT / "CHANGELOG.md", draft(found, current), "HEAD")
             print(
                 f"Version to publish: {found.proposed_version(current)}; CHANGELOG.md has a draft."
             )

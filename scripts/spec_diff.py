@@ -13,6 +13,7 @@ Exit status: 0 if no caller breaks, 1 if one does, 2 if there is nothing to comp
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import runpy
@@ -135,17 +136,20 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
         if not found.empty:
             print(f"\nVersion to publish: {found.proposed_version(current)} (after {current})")
         if options.changelog:
-            write_draft(root / "CHANGELOG.md", draft(found, current))
+            write_draft(root / "CHANGELOG.md", draft(found, current), options.base)
     except (SpecDiffError, OSError) as error:
         print(f"spec-diff: {error}", file=sys.stderr)
         return 2
     return 1 if found.breaks else 0
 
 
-def write_draft(changelog: Path, text: str) -> None:
-    """Put the draft into the file, which is written whole or not at all."""
+def write_draft(changelog: Path, text: str, base: str) -> None:
+    """Put the draft of what changed since `base` into the file, written whole or not at all."""
     before = changelog.read_text(encoding="utf-8")
-    after = with_draft(before, text)
+    drafted_before = ""
+    with contextlib.suppress(SpecDiffError):  # there need be none at the base
+        drafted_before = _git(changelog.parent, "show", f"{base}:./{changelog.name}").decode()
+    after = with_draft(before, text, drafted_before)
     if after != before:
         write(changelog, after)
 

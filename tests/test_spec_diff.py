@@ -212,6 +212,15 @@ def test_a_draft_that_was_edited_stays_whatever_comes() -> None:
     assert with_draft(again, "") == edited
 
 
+def test_a_draft_of_the_base_stays_whatever_comes() -> None:
+    base = with_draft(CHANGELOG, "the draft\n\n")
+    assert with_draft(base, "", base) == base
+    both = with_draft(base, "another\n\n", base)
+    parts = [UNRELEASED, "another", "the draft", "### Added"]
+    assert sorted(parts, key=both.index) == parts
+    assert with_draft(both, "a third\n\n", base) == with_draft(base, "a third\n\n", base)
+
+
 def test_without_a_heading_it_is_made_above_the_releases() -> None:
     text = "# Changelog\n\n## [0.1.0]\n\n- Old.\n"
     drafted = with_draft(text, "the draft\n\n")
@@ -349,6 +358,33 @@ def test_the_changelog_gets_one_draft_however_often(tree: Path) -> None:
         "CHANGELOG.md",
         "openapi.yaml",
     ]
+
+
+def test_a_change_after_one_that_is_committed_has_a_draft_beside_that_one(tree: Path) -> None:
+    changelog = tree / "CHANGELOG.md"
+    new_status(tree)
+    spec_diff.main(["--changelog"], tree)
+    commit(tree)
+    committed = changelog.read_text()
+    spec_diff.main(["--changelog"], tree)
+    assert changelog.read_text() == committed
+    credits_as_text(tree)
+    spec_diff.main(["--changelog"], tree)
+    assert changelog.read_text().count("spec-diff: draft") == 2
+    assert "`TextGenResponseStatusEnum.NEW` is new" in changelog.read_text()
+    changelog.write_text(committed)
+    spec_diff.main(["start", "--changelog"], tree)
+    assert changelog.read_text().count("spec-diff: draft") == 1
+    assert changelog.read_text().count("`TextGenResponseStatusEnum.NEW` is new") == 1
+
+
+def test_a_changelog_that_is_not_at_the_base_gets_its_draft(tree: Path) -> None:
+    (tree / "CHANGELOG.md").unlink()
+    commit(tree)
+    (tree / "CHANGELOG.md").write_text(CHANGELOG)
+    new_status(tree)
+    assert spec_diff.main(["--changelog"], tree) == 0
+    assert "spec-diff: draft" in (tree / "CHANGELOG.md").read_text()
 
 
 @pytest.mark.parametrize("base", ["nowhere", "start:openapi.yaml", ""])

@@ -2,7 +2,8 @@
 
 The draft stands between two comments, the first of which has the fingerprint of what was drafted.
 While the text is still that draft it is replaced by the next; once a person has edited it, it is
-theirs and stays, and only a draft of other content is put beside it.
+theirs and stays, and only a draft of other content is put beside it. So does a draft that is in the
+changelog of the base already: it tells of an earlier change.
 """
 
 from __future__ import annotations
@@ -19,15 +20,22 @@ _BLOCK = re.compile(
 )
 
 
-def with_draft(changelog: str, draft: str) -> str:
-    """The changelog with `draft` below its heading Unreleased; an empty draft takes it away."""
+def with_draft(changelog: str, draft: str, base: str = "") -> str:
+    """The changelog with `draft` below its heading Unreleased; an empty draft takes it away.
+
+    `base` is the changelog as it was before the changes that are drafted.
+    """
     before, heading, rest = _split(changelog)
     released = re.search(r"^## ", rest, flags=re.MULTILINE)
     end = released.start() if released else len(rest)
     unreleased, after = rest[:end], rest[end:]
     if draft and f"draft {_fingerprint(draft)}," in unreleased:
         return changelog
-    kept = _BLOCK.sub(lambda block: "" if _untouched(block) else block[0], unreleased).lstrip("\n")
+
+    def stays(block: re.Match[str]) -> bool:
+        return block["print"] != _fingerprint(block["body"]) or block[0].strip() in base
+
+    kept = _BLOCK.sub(lambda block: block[0] if stays(block) else "", unreleased).lstrip("\n")
     return f"{before}{heading}\n\n{_block(draft)}{kept}{after}"
 
 
@@ -39,10 +47,6 @@ def _split(changelog: str) -> tuple[str, str, str]:
     released = re.search(r"^## ", changelog, flags=re.MULTILINE)
     place = released.start() if released else len(changelog)
     return changelog[:place], UNRELEASED, "\n\n" + changelog[place:]
-
-
-def _untouched(block: re.Match[str]) -> bool:
-    return block["print"] == _fingerprint(block["body"])
 
 
 def _block(draft: str) -> str:
