@@ -348,6 +348,17 @@ def test_an_operation_that_loses_its_name_breaks(path: str) -> None:
     assert ("moved from POST /things/ to POST /new/" in change.what) == (path == "/new/")
 
 
+def test_a_part_of_an_operation_that_loses_its_name_is_known_by_both() -> None:
+    """The wrapper's method knows the old one."""
+    old = operated(parameters=[parameter()], responses={"200": ANSWER}, security=[{"A": []}])
+    body = {"content": {"application/json": {"schema": STRING}}}
+    new = operated(operationId="other", responses={"201": ANSWER}, requestBody=body)
+    assert {change.keys for change in changes(old, new) if len(change.keys) > 1} == {
+        ("things_create", "other"),
+        *((f"other({part})", f"things_create({part})") for part in ("limit", "body", "", "client")),
+    }
+
+
 def test_operations_that_are_alike_are_not_taken_for_each_other() -> None:
     old, new = spec(), operated(operationId="other")
     new["paths"] = {"/a/": new["paths"]["/things/"], "/b/": copy.deepcopy(new["paths"]["/things/"])}

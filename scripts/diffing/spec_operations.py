@@ -74,6 +74,11 @@ def _handles(operation: Operation, spec: Schema) -> Hashable:
     return operation.method, json.dumps(schemas), tuple(sorted(operation.parameters))
 
 
+def _keys(old: Operation, new: Operation, part: str) -> tuple[str, ...]:
+    """What a part of an operation is called, by its new name and the one that callers know."""
+    return tuple(dict.fromkeys(f"{operation.name}({part})" for operation in (new, old)))
+
+
 def _called(operation: Operation) -> str:
     return f"{operation.method.upper()} {operation.path} (`{operation.name}`)"
 
@@ -120,7 +125,7 @@ def _parameter_changes(old: Side, new: Side) -> Iterator[SpecChange]:
                 said.append((f"in: {first['in']} became {then['in']}", Group.ADDS))
             sides = (first.get("schema", {}), old_spec), (then.get("schema", {}), new_spec)
             said += value_changes(*sides, Spot(after.name, shown["name"]), {SENT})
-        yield from gather((f"{after.name}({name})",), place, said, {SENT})
+        yield from gather(_keys(before, after, name), place, said, {SENT})
 
 
 def _requirement(old: Schema, new: Schema) -> Iterator[Said]:
@@ -141,7 +146,7 @@ def _body_changes(old: Side, new: Side) -> Iterator[SpecChange]:
         said += _requirement(first, then)
         said += _media_changes((first, old[1]), (then, new[1]), Spot(new[0].name, "body"), SENT)
     place = under(new[0].place, "requestBody")
-    yield from gather((f"{new[0].name}(body)",), place, said, {SENT})
+    yield from gather(_keys(old[0], new[0], "body"), place, said, {SENT})
 
 
 def _media_changes(
@@ -179,7 +184,7 @@ def _response_changes(old: Side, new: Side) -> Iterator[SpecChange]:
             said += [
                 (f"{status}: {what}", group) for what, group in _media_changes(*sides, spot, READ)
             ]
-    yield from gather((f"{new[0].name}()",), under(new[0].place, "responses"), said, {READ})
+    yield from gather(_keys(old[0], new[0], ""), under(new[0].place, "responses"), said, {READ})
 
 
 def _inherits(old: tuple[Schema, Schema], new: tuple[Schema, Schema]) -> bool:
@@ -195,7 +200,7 @@ def _security_changes(old: Side, new: Side) -> Iterator[SpecChange]:
         group = Group.ADDS if kept else Group.BREAKS
         what = f"security: {', '.join(before) or 'none'} became {', '.join(after) or 'none'}"
         place = under(new[0].place, "security")
-        yield SpecChange((f"{new[0].name}(client)",), place, what, group)
+        yield SpecChange(_keys(old[0], new[0], "client"), place, what, group)
 
 
 def _ways(operation: Operation, spec: Schema) -> list[str]:
