@@ -42,7 +42,10 @@ TESTS: Final = tuple(
 CHECKS: Final = {
     "format": ("ruff", "format", "--check", "--quiet", *CODE),
     "types": ("mypy", *CODE),
-    "tests": ("pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", *TESTS),
+    "tests": (
+        *("pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=line"),
+        *("--show-capture=no", *TESTS),  # the log of each request would hide which tests fail
+    ),
 }
 _PLACE: Final = re.compile(r"wrapper/creatify/[\w/]+\.py|tests/\w+\.py::\w+")
 
@@ -62,6 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(summary(synced))
             generate(spec, package)
             changed = install(package, PACKAGE, (spec, SPEC))
+        print("openapi.yaml is", "changed" if synced.changed else "unchanged")
         print("generated/creatify_api is", "replaced" if changed else "unchanged")
         found, current = report_since("HEAD")
         # Before the checks: what they stop at is explained by it.

@@ -85,6 +85,7 @@ def main() -> None:
     except (SyncError, OSError) as error:
         sys.exit(f"error: {error}\nopenapi.yaml is left as it was")
     print(summary(done))
+    print("openapi.yaml is", "changed" if done.changed else "unchanged")
 
 
 def sync(
@@ -121,7 +122,7 @@ def sync(
 
 
 def summary(done: Synced) -> str:
-    """What was done, in a few lines."""
+    """What a sync found, in a few lines."""
     lines = [f"read {len(done.pages)} {'page' if len(done.pages) == 1 else 'pages'}"]
     for what, kind in (
         ("operations", done.operations),
@@ -137,7 +138,6 @@ def summary(done: Synced) -> str:
         f"unchanged: {len(done.operations.unchanged)} operations, "
         f"{len(done.components.unchanged)} components"
     )
-    lines.append(f"openapi.yaml is {'changed' if done.changed else 'unchanged'}")
     return "\n".join(lines)
 
 

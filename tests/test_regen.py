@@ -297,6 +297,7 @@ class TestTheWholeCommand:
             " ValueError: Duplicate key USER in enum role_enum.RoleEnum"
         )
         assert "Traceback" not in said
+        assert "openapi.yaml is changed" not in said
 
     def test_a_signal_to_end_clears_away_what_was_made_meanwhile(
         self, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
