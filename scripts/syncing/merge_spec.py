@@ -57,7 +57,10 @@ def merge(
         moved = _move(moved, change)
     gone = vanished(moved, pages, complete=complete)
     if gone and not allow_vanished:
-        raise SyncError(f"{'; '.join(gone.values())} (--allow-vanished removes what vanished)")
+        raise SyncError(
+            f"{'; '.join(gone.values())} (--allow-vanished removes what vanished; with make:"
+            " ALLOW_VANISHED=1)"
+        )
     wanted = _wanted(moved.data, pages, gone)
     _drop_unreferenced(moved.data, wanted, defined, needed)
     merged = adopt(moved, wanted)
