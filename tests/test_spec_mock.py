@@ -8,6 +8,8 @@ from uuid import UUID
 
 import httpx
 import pytest
+import spec_mock
+import yaml
 from spec_mock import SpecMock
 
 from creatify import (
@@ -38,6 +40,7 @@ from creatify_api.models import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from colours import Colour
 
@@ -160,6 +163,19 @@ async def test_generated_functions_called_through_client_api_send_what_the_spec_
         else:
             await module.asyncio_detailed(client=client.api, **arguments)
     assert (mock.problems, len(mock.accepted)) == ([], len(calls))
+
+
+async def test_the_mock_stands_in_for_the_server_that_the_spec_names(
+    colour: Colour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider names none today, and the routine must not stop on the day it does."""
+    spec = yaml.safe_load(spec_mock.SPEC_FILE.read_text())
+    spec["servers"] = [{"url": "https://api.example"}]
+    (tmp_path / "openapi.yaml").write_text(yaml.safe_dump(spec))
+    monkeypatch.setattr(spec_mock, "SPEC_FILE", tmp_path / "openapi.yaml")
+    with SpecMock() as mock:
+        await colour.client(base_url=mock.url).remaining_credits()
+    assert (mock.problems, mock.accepted) == ([], ["remaining_credits_retrieve"])
 
 
 async def test_the_mock_refuses_what_the_spec_does_not_allow(client: Any, mock: SpecMock) -> None:
