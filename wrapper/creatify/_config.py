@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import tomllib
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import httpx
-import platformdirs
 
 from creatify._errors import ConfigurationError
 
@@ -136,7 +134,11 @@ class Sources:
     def config_file(self) -> Path:
         """The credentials file: CREATIFY_CONFIG_FILE, else the one in the user's config folder."""
         named = self.variable("CREATIFY_CONFIG_FILE")
-        return Path(named) if named else platformdirs.user_config_path("creatify") / _FILE_NAME
+        if named:
+            return Path(named)
+        from platformdirs import user_config_path  # noqa: PLC0415 - only a profile needs it
+
+        return user_config_path("creatify") / _FILE_NAME
 
 
 def resolve(arguments: Arguments, sources: Sources | None = None) -> Settings:
@@ -329,6 +331,8 @@ def _read(file: Path, source: str) -> str:
 
 
 def _read_profiles(file: Path) -> dict[str, object]:
+    import tomllib  # noqa: PLC0415 - only a profile needs it
+
     try:
         return tomllib.loads(_read(file, "credentials"))
     except tomllib.TOMLDecodeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin, get_type_hints
@@ -65,7 +64,9 @@ def _check_names(fields: Mapping[str, Any]) -> None:
     known = {field.name: field for field in attrs.fields(TextGenRequest) if field.init}
     names = ", ".join(known)
     for unknown in sorted(fields.keys() - known):
-        near = difflib.get_close_matches(unknown, known, n=1)
+        from difflib import get_close_matches  # noqa: PLC0415 - a right request never needs it
+
+        near = get_close_matches(unknown, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; its fields: {names}"
         raise InvalidRequestError(f"a request has no field {unknown!r}{hint}")
     for name, field in known.items():

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-import dateutil.parser
-
 from creatify._errors import (
     MAY_BE_CHARGED,
     APIStatusError,
@@ -136,8 +134,10 @@ def _date(value: str) -> datetime | None:
     """A date with a time of day, in UTC unless it says so; None for less."""
     if not _TIME_OF_DAY.search(value):
         return None  # dateutil makes a date of `5`
+    from dateutil.parser import parse  # noqa: PLC0415 - most answers' dates are never asked for
+
     try:
-        date = dateutil.parser.parse(value, tzinfos=lambda _, offset: offset or 0)
+        date = parse(value, tzinfos=lambda _, offset: offset or 0)
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
