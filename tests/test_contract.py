@@ -85,12 +85,19 @@ def test_the_request_as_keywords_has_the_fields_of_the_request() -> None:
 
 def test_all_is_sorted_and_is_what_the_package_offers() -> None:
     assert creatify.__all__ == sorted(creatify.__all__)
+    values = {name: getattr(creatify, name) for name in dir(creatify)}
     offered = {
         name
-        for name, value in vars(creatify).items()
+        for name, value in values.items()
         if name == "__version__" or not (name.startswith("_") or inspect.ismodule(value))
     }
-    assert set(creatify.__all__) == offered
+    assert set(creatify.__all__) == offered - {"TYPE_CHECKING"}
+    assert creatify._HOMES.keys() < offered
+
+
+def test_a_name_that_the_package_does_not_offer_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'creatify' has no attribute 'Creatfy'"):
+        getattr(creatify, "Creatfy")  # noqa: B009 - mypy refuses it as an attribute: test_types
 
 
 def test_the_version_is_the_distributions() -> None:

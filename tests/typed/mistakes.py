@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import creatify
 from creatify import AsyncCreatify, Creatify, user
 
 M = "gemini-2.5-flash"
@@ -20,3 +21,4 @@ async def mistakes(client: Creatify, async_client: AsyncCreatify) -> None:
     await async_tg.generate(model_name=M, messages=[user("a wrong type")], sync="yes")
     async_tg.stream(model_name=M, messages=[{"role": "user", "content": "a dict"}])
     Creatify(api_keys="x")
+    print(creatify.Creatfy)

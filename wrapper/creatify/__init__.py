@@ -9,41 +9,61 @@
     print(task.response_text)
 
 The types are the generated ones of `creatify_api.models`.
+
+Each public name is loaded when it is first asked for (PEP 562): most of what the client is made of
+is the generated models, and what only names the package needs none of them.
 """
 
-from creatify._async_text_generator import AsyncTextGenerator
-from creatify._awaited import PollPolicy
-from creatify._client import AsyncCreatify, Creatify
-from creatify._errors import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    ConflictError,
-    CreatifyError,
-    InsufficientCreditsError,
-    InternalServerError,
-    InvalidRequestError,
-    NotFoundError,
-    OutcomeUnknownError,
-    PermissionDeniedError,
-    RateLimitError,
-    ResponseDecodeError,
-    StreamError,
-    StreamEventError,
-    StreamIdleError,
-    StreamInterruptedError,
-    TaskFailedError,
-    UnprocessableEntityError,
-    WaitTimeoutError,
-)
-from creatify._messages import function_result, image, model, user, video
-from creatify._schema import Drift
-from creatify._stream import AsyncTextStream, TextStream
-from creatify._text_generator import TextGenerator
+import importlib
+from typing import TYPE_CHECKING
+
 from creatify._version import __version__
+
+if TYPE_CHECKING:
+    from creatify._async_text_generator import AsyncTextGenerator
+    from creatify._awaited import PollPolicy
+    from creatify._client import AsyncCreatify, Creatify
+    from creatify._errors import (
+        APIConnectionError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ConfigurationError,
+        ConflictError,
+        CreatifyError,
+        InsufficientCreditsError,
+        InternalServerError,
+        InvalidRequestError,
+        NotFoundError,
+        OutcomeUnknownError,
+        PermissionDeniedError,
+        RateLimitError,
+        ResponseDecodeError,
+        StreamError,
+        StreamEventError,
+        StreamIdleError,
+        StreamInterruptedError,
+        TaskFailedError,
+        UnprocessableEntityError,
+        WaitTimeoutError,
+    )
+    from creatify._messages import function_result, image, model, user, video
+    from creatify._schema import Drift
+    from creatify._stream import AsyncTextStream, TextStream
+    from creatify._text_generator import TextGenerator
+else:  # where no type checker sees it: to that, a name that is not imported above is a mistake
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(f"{__name__}.{_HOMES.get(name, '_errors')}")
+        return globals().setdefault(name, getattr(module, name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "APIConnectionError",
@@ -84,3 +104,19 @@ __all__ = [
     "user",
     "video",
 ]
+
+_HOMES = {  # the modules of the public names; `_errors` where none is named
+    "AsyncCreatify": "_client",
+    "AsyncTextGenerator": "_async_text_generator",
+    "AsyncTextStream": "_stream",
+    "Creatify": "_client",
+    "Drift": "_schema",
+    "PollPolicy": "_awaited",
+    "TextGenerator": "_text_generator",
+    "TextStream": "_stream",
+    "function_result": "_messages",
+    "image": "_messages",
+    "model": "_messages",
+    "user": "_messages",
+    "video": "_messages",
+}
