@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    NamedTuple,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 from uuid import UUID
 
 import attrs
@@ -81,28 +91,45 @@ def _check_model(model: object, path: str) -> None:
 
 
 def _check(value: object, hint: Any, path: str) -> None:  # a type, of any form
-    choices = get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
-    if Any in choices:
-        return
-    for choice in choices:
-        if _is_a(value, get_origin(choice) or choice):
+    for choice in _choices(hint):
+        if choice.kind is Any:
+            return
+        if _is_a(value, choice.kind):
             break
     else:
-        names = [_hint_name(choice) for choice in choices if choice is not Unset]
-        raise InvalidRequestError(
-            f"{path} is {_name(value)} and should be {' or '.join(names)}{_advice(value, choices)}"
-        )
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            _check(item, get_args(choice)[0], f"{path}[{index}]")
-    elif attrs.has(type(value)):
+        raise InvalidRequestError(_wrong(value, [one.hint for one in _choices(hint)], path))
+    if choice.is_model:
         _check_model(value, path)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check(item, get_args(choice.hint)[0], f"{path}[{index}]")
+
+
+class _Choice(NamedTuple):
+    """One of the types that a hint allows, and its class."""
+
+    hint: Any
+    kind: Any
+    is_model: bool
+
+
+@cache
+def _choices(hint: Any) -> list[_Choice]:
+    """Looking into a type takes longer than the check; Any comes first."""
+    hints = get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
+    pairs = [(one, get_origin(one) or one) for one in sorted(hints, key=lambda one: one is not Any)]
+    return [_Choice(one, kind, attrs.has(kind)) for one, kind in pairs]
 
 
 def _is_a(value: object, kind: type) -> bool:
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _wrong(value: object, choices: list[Any], path: str) -> str:
+    names = " or ".join(_hint_name(choice) for choice in choices if choice is not Unset)
+    return f"{path} is {_name(value)} and should be {names}{_advice(value, choices)}"
 
 
 def _hints(model: type) -> dict[str, Any]:
@@ -112,7 +139,7 @@ def _hints(model: type) -> dict[str, Any]:
     return _HINTS[model]
 
 
-def _advice(value: object, choices: tuple[Any, ...]) -> str:
+def _advice(value: object, choices: list[Any]) -> str:
     if value is None and Unset in choices:
         return ": leave it out, or pass UNSET of creatify_api.types"
     for choice in choices:
