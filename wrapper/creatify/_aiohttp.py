@@ -31,7 +31,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from creatify._errors import ConfigurationError
-from creatify._pool import DEADLINE, no_cookies, pool_options
+from creatify._pool import DEADLINE, AsyncClient, pool_options
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType
@@ -58,7 +58,7 @@ def async_client(base_url: str) -> httpx.AsyncClient:
             " set CREATIFY_ASYNC_TRANSPORT=httpx"
         )
     transport = AiohttpTransport(options)
-    return httpx.AsyncClient(transport=transport, cookies=no_cookies(), trust_env=False)
+    return AsyncClient(transport=transport, trust_env=False)
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):

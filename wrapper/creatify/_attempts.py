@@ -5,9 +5,11 @@ Credentials are added here only, when a request to the configured origin leaves.
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import httpx
@@ -72,7 +74,7 @@ def _attempt(
     request: httpx.Request, settings: Settings, number: int, clock: Callable[[], float]
 ) -> Flow[httpx.Request, Met, Met]:
     """What one attempt met, with a second request after a 401 if the credentials have changed."""
-    if _origin(request.url) != _origin(httpx.URL(settings.base_url)):
+    if _origin(request.url) != _origin(url_of(settings.base_url)):
         return (yield from _logged(request, number, clock))
     used = settings.credentials.get()
     met = yield from _logged(_outgoing(request, used, clock()), number, clock)
@@ -89,9 +91,8 @@ def _logged(
     """Send a request, and say in the log what it met."""
     began = clock()
     met = yield Send(request)
-    said = type(met).__name__ if isinstance(met, CreatifyError) else met.status_code
-    request_id = None if isinstance(met, CreatifyError) else met.headers.get(_ID)
-    _log(request, number, clock() - began, said, request_id)
+    if LOGGER.isEnabledFor(logging.DEBUG):
+        _log(request, number, clock() - began, met)
     return met
 
 
@@ -102,7 +103,7 @@ def asks_for_stream(request: httpx.Request) -> bool:
 
 def _outgoing(request: httpx.Request, keys: Keys, now: float) -> httpx.Request:
     """The request as it leaves: with credentials, and no time beyond the deadline."""
-    outgoing = unsigned(request)
+    outgoing = _copy(request)
     outgoing.headers[ID_HEADER], outgoing.headers[KEY_HEADER] = keys.api_id, keys.api_key
     own = request.extensions["timeout"]
     left = max(request.extensions[DEADLINE].at - now, _LEAST_TIMEOUT)
@@ -118,35 +119,44 @@ def _outgoing(request: httpx.Request, keys: Keys, now: float) -> httpx.Request:
 
 def unsigned(request: httpx.Request) -> httpx.Request:
     """A copy without the credentials."""
-    copy = httpx.Request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        stream=request.stream,
-        extensions=dict(request.extensions),
-    )
+    copy = _copy(request)
     for name in (ID_HEADER, KEY_HEADER):
         copy.headers.pop(name, None)
     return copy
+
+
+@lru_cache
+def url_of(url: str) -> httpx.URL:
+    """The URL, which takes time to be parsed and can't be changed."""
+    return httpx.URL(url)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _log(
-    request: httpx.Request,
-    number: int,
-    seconds: float,
-    met: object,
-    request_id: str | None,
-) -> None:
+def _log(request: httpx.Request, number: int, seconds: float, met: Met) -> None:
+    said, request_id = (
+        (type(met).__name__, None)
+        if isinstance(met, CreatifyError)
+        else (met.status_code, met.headers.get(_ID))
+    )
     LOGGER.debug(
         "%s %s: %s after %.3f s (attempt %d, request id %s)",
         request.method,
         request.url.path,
-        met,
+        said,
         seconds,
         number,
         request_id and one_line(request_id),
+    )
+
+
+def _copy(request: httpx.Request) -> httpx.Request:
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        stream=request.stream,
+        extensions=request.extensions,
     )

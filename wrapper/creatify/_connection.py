@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
 
 import httpx
 
-from creatify._attempts import asks_for_stream, attempts, unsigned
+from creatify._attempts import asks_for_stream, attempts, unsigned, url_of
 from creatify._body import WORTH, Body, unread
 from creatify._errors import (
     MAY_BE_CHARGED,
@@ -136,13 +136,15 @@ class _Connection(Generic[Client]):
 
     def request(self, call: Call) -> httpx.Request:
         """The request for a call, without credentials. Raises ConfigurationError once closed."""
-        return self._client().build_request(
+        client = self._client()
+        # A given client may have headers and parameters of its own; to look for them takes time.
+        make = httpx.Request if self._given is None else client.build_request
+        return make(
             call.method,
-            self.settings.base_url + call.path,
+            url_of(self.settings.base_url + call.path),
             headers={**DEFAULT_HEADERS, **call.headers},
             content=call.content,
-            timeout=timeouts(call.timeout),
-            extensions={WORTH: call.worth},
+            extensions={"timeout": timeouts(call.timeout).as_dict(), WORTH: call.worth},
         )
 
     def drop(self, response: httpx.Response, iterators: list[object], process: int) -> None:
