@@ -61,6 +61,7 @@ class Shape:
     others: Shape | None = None  # what `additionalProperties` says of every other property
     properties: dict[str, Shape] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
+    plain: type | None = None  # a value of just this class has nothing more to be checked
 
 
 def conform(value: JSON, schema: str, path: str = "$", drifts: set[Drift] | None = None) -> None:
@@ -115,7 +116,8 @@ class _Walk:
     def _object(
         self, value: dict[str, JSON], shape: Shape, path: str, place: tuple[str, str]
     ) -> None:
-        for missing in sorted(shape.required - value.keys()):
+        if not shape.required <= value.keys():
+            missing = min(shape.required - value.keys())
             raise MismatchError(f"the property {missing!r} is required and missing", path)
         schema, prefix = (shape.name, "") if shape.name else (place[0], f"{place[1]}.")
         if shape.is_closed and self.drifts is not None:
@@ -123,7 +125,7 @@ class _Walk:
                 self.drifts.add(Drift(schema, prefix + unknown, "unknown property"))
         for name, item in list(value.items()):
             inner = shape.properties.get(name, shape.others)
-            if inner is None:
+            if inner is None or type(item) is inner.plain:
                 continue
             inside = schema, prefix + (name if name in shape.properties else "*")
             droppable = not self.strict and name not in shape.required
@@ -179,6 +181,7 @@ def _compile(schema: Schema, seen: dict[str, Shape]) -> Shape:
     kind = schema.get("type", "object" if properties else _kind_of(values))
     if kind not in _KINDS:
         return Shape()
+    is_narrowed = bool(values) or "maxLength" in schema or schema.get("format") in _FORMATS
     return Shape(
         kind=cast("str", kind),
         name=name,
@@ -191,6 +194,7 @@ def _compile(schema: Schema, seen: dict[str, Shape]) -> Shape:
         others=_compile(others, seen) if isinstance(others, dict) and others else None,
         properties={name: _compile(inner, seen) for name, inner in properties.items()},
         required=frozenset(cast("list[str]", schema.get("required", []))),
+        plain=None if is_narrowed else _PLAIN.get(kind),
     )
 
 
@@ -258,6 +262,7 @@ _KINDS: Final[dict[str | None, Callable[[JSON], bool]]] = {
     "number": _is_number,
     "integer": _is_integer,
 }
+_PLAIN: Final[dict[JSON, type]] = {"string": str, "boolean": bool, "number": float, "integer": int}
 _NESTED: Final = frozenset({"object", "array"})
 _NAMES: Final = {
     "object": "an object",
