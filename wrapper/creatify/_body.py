@@ -78,7 +78,7 @@ class Body:
         Raises ResponseDecodeError for a success that is too large, or compressed though that was
         not asked for: httpx would inflate it whole, however large it becomes.
         """
-        content, headers = b"".join(self._pieces), self._response.headers.copy()
+        content, headers = b"".join(self._pieces), self._response.headers
         encoding = encoding_of(self._response)
         if self._response.is_success and self._room < 0:
             raise ResponseDecodeError(

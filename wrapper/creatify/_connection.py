@@ -136,15 +136,19 @@ class _Connection(Generic[Client]):
 
     def request(self, call: Call) -> httpx.Request:
         """The request for a call, without credentials. Raises ConfigurationError once closed."""
-        client = self._client()
-        # A given client may have headers and parameters of its own; to look for them takes time.
-        make = httpx.Request if self._given is None else client.build_request
-        return make(
-            call.method,
-            url_of(self.settings.base_url + call.path),
-            headers={**DEFAULT_HEADERS, **call.headers},
-            content=call.content,
-            extensions={"timeout": timeouts(call.timeout).as_dict(), WORTH: call.worth},
+        client, url = self._client(), url_of(self.settings.base_url + call.path)
+        headers = {**DEFAULT_HEADERS, **call.headers}
+        extensions = {"timeout": timeouts(call.timeout).as_dict(), WORTH: call.worth}
+        if self._given is not None:  # it may have headers and parameters of its own
+            return client.build_request(
+                call.method, url, headers=headers, content=call.content, extensions=extensions
+            )
+        headers = {"Host": url.netloc.decode(), **headers}
+        if call.content is not None:
+            headers["Content-Length"] = str(len(call.content))
+        stream = httpx.ByteStream(call.content or b"")
+        return httpx.Request(
+            call.method, url, headers=headers, stream=stream, extensions=extensions
         )
 
     def drop(self, response: httpx.Response, iterators: list[object], process: int) -> None:
@@ -346,7 +350,7 @@ def _detail(error: httpx.RequestError) -> str:
 
 def _is_left_open(request: httpx.Request, response: httpx.Response) -> bool:
     """Whether a stream was asked for and has come; every other answer is read whole at once."""
-    return asks_for_stream(request) and is_event_stream(response)
+    return is_event_stream(response) and asks_for_stream(request)
 
 
 def _wrong_colour(client: str, functions: str) -> NoReturn:
