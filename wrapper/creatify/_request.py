@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable
-from functools import cache
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Final,
-    NamedTuple,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import attrs
@@ -28,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LONGEST_ID: Final = 100  # characters of what was given for one
-_HINTS: Final[dict[type, dict[str, Any]]] = {}
+_KNOWN: Final = {field.name: field for field in attrs.fields(TextGenRequest) if field.init}
+_PLAIN: Final = frozenset({str, bool, int, float, Unset, type(None)})
+_FIELDS: Final[dict[type, dict[str, tuple[Any, frozenset[type]]]]] = {}
 
 
 def as_request(request: TextGenRequest | None, fields: Mapping[str, Any]) -> TextGenRequest:
@@ -71,54 +63,42 @@ def several(
 
 
 def _check_names(fields: Mapping[str, Any]) -> None:
-    known = {field.name: field for field in attrs.fields(TextGenRequest) if field.init}
-    names = ", ".join(known)
-    for unknown in sorted(fields.keys() - known):
+    names = ", ".join(_KNOWN)
+    for unknown in sorted(fields.keys() - _KNOWN):
         from difflib import get_close_matches  # noqa: PLC0415 - a right request never needs it
 
-        near = get_close_matches(unknown, known, n=1)
+        near = get_close_matches(unknown, _KNOWN, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; its fields: {names}"
         raise InvalidRequestError(f"a request has no field {unknown!r}{hint}")
-    for name, field in known.items():
+    for name, field in _KNOWN.items():
         if field.default is attrs.NOTHING and name not in fields:
             raise InvalidRequestError(f"a request needs the field {name!r}; its fields: {names}")
 
 
 def _check_model(model: object, path: str) -> None:
-    for name, hint in _hints(type(model)).items():
-        if name != "additional_properties":
-            _check(getattr(model, name), hint, f"{path}.{name}")
+    for name, (hint, plain) in _fields(type(model)).items():
+        value = getattr(model, name)
+        if type(value) not in plain:
+            _check(value, hint, f"{path}.{name}")
 
 
 def _check(value: object, hint: Any, path: str) -> None:  # a type, of any form
-    for choice in _choices(hint):
-        if choice.kind is Any:
-            return
-        if _is_a(value, choice.kind):
+    choices = _choices(hint)
+    if Any in choices:
+        return
+    for choice in choices:
+        if _is_a(value, get_origin(choice) or choice):
             break
     else:
-        raise InvalidRequestError(_wrong(value, [one.hint for one in _choices(hint)], path))
-    if choice.is_model:
-        _check_model(value, path)
-    elif isinstance(value, list):
+        names = [_hint_name(choice) for choice in choices if choice is not Unset]
+        raise InvalidRequestError(
+            f"{path} is {_name(value)} and should be {' or '.join(names)}{_advice(value, choices)}"
+        )
+    if isinstance(value, list):
         for index, item in enumerate(value):
-            _check(item, get_args(choice.hint)[0], f"{path}[{index}]")
-
-
-class _Choice(NamedTuple):
-    """One of the types that a hint allows, and its class."""
-
-    hint: Any
-    kind: Any
-    is_model: bool
-
-
-@cache
-def _choices(hint: Any) -> list[_Choice]:
-    """Looking into a type takes longer than the check; Any comes first."""
-    hints = get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
-    pairs = [(one, get_origin(one) or one) for one in sorted(hints, key=lambda one: one is not Any)]
-    return [_Choice(one, kind, attrs.has(kind)) for one, kind in pairs]
+            _check(item, get_args(choice)[0], f"{path}[{index}]")
+    elif attrs.has(type(value)):
+        _check_model(value, path)
 
 
 def _is_a(value: object, kind: type) -> bool:
@@ -127,19 +107,23 @@ def _is_a(value: object, kind: type) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
-def _wrong(value: object, choices: list[Any], path: str) -> str:
-    names = " or ".join(_hint_name(choice) for choice in choices if choice is not Unset)
-    return f"{path} is {_name(value)} and should be {names}{_advice(value, choices)}"
+def _fields(model: type) -> dict[str, tuple[Any, frozenset[type]]]:
+    """The type of each field, and the classes of which a value needs no other look.
+
+    The generated modules import each other's names lazily.
+    """
+    if model not in _FIELDS:
+        hints = get_type_hints(model, localns=vars(creatify_api.models))
+        hints.pop("additional_properties", None)
+        _FIELDS[model] = {name: (hint, _PLAIN & {*_choices(hint)}) for name, hint in hints.items()}
+    return _FIELDS[model]
 
 
-def _hints(model: type) -> dict[str, Any]:
-    """The types of a model's fields; the generated modules import each other's names lazily."""
-    if model not in _HINTS:
-        _HINTS[model] = get_type_hints(model, localns=vars(creatify_api.models))
-    return _HINTS[model]
+def _choices(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
 
 
-def _advice(value: object, choices: list[Any]) -> str:
+def _advice(value: object, choices: tuple[Any, ...]) -> str:
     if value is None and Unset in choices:
         return ": leave it out, or pass UNSET of creatify_api.types"
     for choice in choices:
