@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from creatify._errors import ConfigurationError
@@ -26,10 +26,10 @@ class Options:
 
     def but(self, timeout: float | None = None, max_retries: int | None = None) -> Options:
         """These options but for what is given. Raises ConfigurationError for what is no option."""
-        return replace(
-            self,
-            timeout=self.timeout if timeout is None else check_seconds(timeout, "timeout"),
-            max_retries=self.max_retries if max_retries is None else _check_retries(max_retries),
+        return Options(
+            self.timeout if timeout is None else check_seconds(timeout, "timeout"),
+            self.max_retries if max_retries is None else _check_retries(max_retries),
+            self.on_drift,
         )
 
 
