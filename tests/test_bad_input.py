@@ -191,6 +191,10 @@ WRONG_FIELDS: dict[str, tuple[dict[str, Any], str]] = {
         {"config": TextGenConfig(seed=untyped(0.5))},
         "request.config.seed is of type float and should be int",
     ),
+    "seed is a bool": (
+        {"config": TextGenConfig(seed=True)},
+        "request.config.seed is of type bool and should be int",
+    ),
     "seed is infinite": (
         {"config": TextGenConfig(seed=untyped(math.inf))},
         "request.config.seed is of type float and should be int",
