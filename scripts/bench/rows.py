@@ -286,7 +286,8 @@ def _waits(key: str, title: str, faces: dict[str, str], *targets: Target, **opti
         base="single waits",
         warm=0,
         rounds=1 if is_real else 0,
-        at_once=is_real,
+        # A list of 10,000 keeps the server from whoever else asks it.
+        at_once=is_real and not options.get("old"),
     )
 
 
