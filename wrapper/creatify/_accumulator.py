@@ -47,6 +47,7 @@ Payload: TypeAlias = dict[str, Any]
 
 E = TypeVar("E", bound=StreamError)
 
+_decode: Final = json.JSONDecoder().decode  # json.loads, without its look at every argument
 _END_MARK: Final = "[DONE]"
 """How OpenAI's streams end. The provider documents no such mark; it would mean nothing else."""
 _LONGEST_MESSAGE: Final = 500
@@ -195,7 +196,7 @@ class Accumulator:
         self._received = event.data
         is_error = event.event == "error"
         try:
-            payload = json.loads(event.data)
+            payload = _decode(event.data)
         except (ValueError, RecursionError) as error:
             if is_error:
                 self._api_error(event.data)
