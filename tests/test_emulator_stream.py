@@ -72,7 +72,8 @@ def test_chunks_are_sent_as_they_are_produced() -> None:
 def test_while_a_stream_goes_on_its_task_is_running() -> None:
     with emulated(chunk_delay=60, check=False) as (emulator, client):
         with client.stream("POST", STREAM, json=ask()) as stream:
-            next(stream.iter_raw())
+            pieces = stream.iter_raw()  # kept: it closes the connection when it goes
+            next(pieces)
             (task,) = emulator.tasks.values()
             assert task.to_dict()["status"] == "running"
         deadline = time.monotonic() + 5
