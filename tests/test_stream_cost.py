@@ -85,8 +85,8 @@ async def count(url: str, face: str, way: str) -> int:
     [
         ("sync", "text", 36),
         ("async", "text", 37),
-        ("sync", "chunks", 175),
-        ("async", "chunks", 180),
+        ("sync", "chunks", 182),
+        ("async", "chunks", 186),
     ],
 )
 async def test_a_chunk_of_a_burst_costs_no_more_calls_than_it_did(
