@@ -43,7 +43,7 @@ CHECKS: Final = {
     "format": ("ruff", "format", "--check", "--quiet", *CODE),
     "types": ("mypy", *CODE),
     "tests": (
-        *("pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=line"),
+        *("pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "--no-header", "--tb=line"),
         *("--show-capture=no", *TESTS),  # the log of each request would hide which tests fail
     ),
 }
