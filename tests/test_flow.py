@@ -46,7 +46,7 @@ async def test_each_answer_comes_back_at_the_yield_and_the_result_is_returned(dr
 
 
 async def test_several_are_sent_and_what_each_met_comes_back_in_order(drive: Drive) -> None:
-    lost = APIConnectionError("lost", request_sent=True)
+    lost = CreatifyError("lost")
 
     def answer(message: str) -> str:
         if message == "b":
@@ -57,6 +57,20 @@ async def test_several_are_sent_and_what_each_met_comes_back_in_order(drive: Dri
         return (yield SendAll(["a", "b", "c"]))
 
     assert await drive(flow(), answer) == ["A", lost, "C"]
+
+
+async def test_a_thread_sends_no_more_of_several_after_one_met_no_answer() -> None:
+    lost = APIConnectionError("lost", request_sent=True)
+
+    def fail(message: str) -> str:
+        if message == "b":
+            raise lost
+        return message
+
+    def flow() -> Flow[str, str, object]:
+        return (yield SendAll(["a", "b", "c"]))
+
+    assert run(flow(), fail) == ["a", lost]
 
 
 async def test_another_error_of_one_of_several_is_raised_at_the_yield(drive: Drive) -> None:

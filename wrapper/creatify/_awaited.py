@@ -30,6 +30,7 @@ Clock: TypeAlias = "Callable[[], float]"
 
 ABSENT: Final = frozenset({404, 405})
 _GRACE: Final = 5.0  # seconds that a task may be unknown: it may not have reached every server yet
+_LONGEST_ASKED: Final = 60.0  # seconds of Retry-After that are obeyed, as by a call
 _ENDS: Final = frozenset({TextGenResponseStatusEnum.DONE, TextGenResponseStatusEnum.FAILED})
 
 
@@ -131,7 +132,7 @@ class Awaited:
         self.last_error = error
         self._asked_to_wait = 0.0
         if isinstance(error, APIStatusError):
-            self._asked_to_wait = retry_after(error.headers) or 0.0
+            self._asked_to_wait = min(retry_after(error.headers) or 0.0, _LONGEST_ASKED)
             if error.status_code in ABSENT:
                 now = self._clock()
                 self._absent_since = now if self._absent_since is None else self._absent_since
@@ -151,8 +152,8 @@ class Awaited:
         """
         now, poll = self._clock(), self._waits.poll
         delay = poll.delay(now - max(self.began, since), chance)
-        self.delay = max(delay, min(pace, count * poll.minimum), self._asked_to_wait)
-        self.due = now + min(self.delay, max(self.left, 0.0))
+        self.delay = max(delay, min(pace, count * poll.minimum))
+        self.due = now + min(max(self.delay, self._asked_to_wait), max(self.left, 0.0))
 
     @property
     def has_news(self) -> bool:

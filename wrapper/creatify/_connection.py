@@ -243,6 +243,12 @@ class AsyncConnection(_Connection[httpx.AsyncClient]):
 
     _loops: dict[int, AbstractEventLoop] | None = None
 
+    @property
+    def schedule(self) -> Schedule:
+        """The waits of this client. Raises ConfigurationError in a second event loop."""
+        self._check_loop()  # before one of its waits wakes one of another's
+        return super().schedule
+
     async def send(self, request: httpx.Request, max_retries: int) -> httpx.Response:
         """The answer, read whole unless it is an event stream. Raises APIConnectionError."""
         self._check_loop()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
-from creatify._errors import CreatifyError
+from creatify._errors import APIConnectionError, CreatifyError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -47,7 +47,8 @@ class Wake:
 class SendAll(Generic[Request]):
     """Send several requests; a list comes back of what each met, answer or error of the tree.
 
-    An event loop has them under way at once, a thread one after the other.
+    An event loop has them under way at once. A thread sends one after the other, and no more once
+    one met no answer: the list ends there.
     """
 
     requests: Sequence[Request]
@@ -123,6 +124,8 @@ def _send_all(
             met.append(send(request))
         except CreatifyError as error:
             met.append(error)
+            if isinstance(error, APIConnectionError):
+                break
     return met
 
 

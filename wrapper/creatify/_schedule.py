@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from creatify import _operations
@@ -19,6 +20,7 @@ from creatify._body import NotWorthError
 from creatify._errors import (
     APIStatusError,
     AuthenticationError,
+    ConfigurationError,
     CreatifyError,
     PermissionDeniedError,
     RateLimitError,
@@ -43,8 +45,10 @@ _SOON: Final = 0.5  # share of its delay by which a task may be looked at early,
 _SEVERAL: Final = 2
 _AT_ONCE: Final = 16  # requests, each for one task, that an event loop has under way
 _SHORTEST: Final = 1.0  # seconds; a look gets at least this long for its answer
-_RETRIEVE_TRIES: Final = 3  # answers that there is no such task before the list alone is asked
-_FORGIVEN: Final = 10.0  # seconds until a list that failed may be asked again
+_LEAST: Final = 0.001  # seconds; a timeout is above 0
+_RETRIEVE_TRIES: Final = 3  # answers that there is no such task before the list is asked first
+_FORGIVEN: Final = 15.0  # seconds until a list that failed is asked again, and more each time
+_OF_ALL: Final = (AuthenticationError, PermissionDeniedError, RateLimitError)
 # What costs as much as one request more: so many bytes, so many seconds until an answer.
 _BYTES: Final = 20_000
 _SECONDS: Final = 0.1
@@ -79,7 +83,7 @@ class Schedule:
             yield Sleep(delay, wake)
         elif self._looking.acquire(blocking=False):
             try:
-                yield from self._look(options, left)
+                yield from self._look(own, options, left)
             finally:
                 self._looking.release()
                 for blocked in list(self._blocked):
@@ -92,21 +96,48 @@ class Schedule:
             finally:
                 self._blocked.pop(wake, None)
 
-    def _look(self, options: Options, left: float) -> Steps[None]:
-        timeout = min(max(left, _SHORTEST), options.timeout or _operations.TIMEOUT)
-        options = options.but(timeout, max_retries=0)  # the next look is one
+    def _look(self, own: Collection[Awaited], options: Options, left: float) -> Steps[None]:
         now, everybody = self._clock(), dict(self._awaited)
-        due = [a for a in everybody if a.due - a.delay * _SOON <= now and not a.is_over]
-        look = _Look(self._costs, everybody, due, options, self._clock)
-        yield from look.steps()
+        # In any order, so that one that hangs keeps no other from being looked at for ever.
+        others = random.sample(list(everybody), len(everybody))
+        due = [a for a in (*own, *others) if a.due - a.delay * _SOON <= now and not a.is_over]
+        longest = options.timeout or _operations.TIMEOUT
+        bounds = _Bounds(options, longest, now + max(left, _SHORTEST), self._clock)
+        look = _Look(self._costs, everybody, due, bounds)
+        try:
+            yield from look.steps()
+        finally:
+            self._tell(look, everybody, self._clock() - now)
+
+    def _tell(self, look: _Look, everybody: dict[Awaited, Wake], seconds: float) -> None:
+        """Plan the next looks at what was looked at, and wake whom there is news for."""
         if any(awaited.is_over for awaited in look.told):
             self._last_news = self._clock()
         chance = random.random()  # noqa: S311 - it spreads load and guards no secret
-        pace = (_BY_LIST if look.has_list else _ONE_BY_ONE) - (self._clock() - now)
+        pace = (_BY_LIST if look.has_list else _ONE_BY_ONE) - seconds
         for awaited in look.told:
             awaited.plan(self._last_news, pace, len(everybody), chance)
             if awaited.has_news:
                 everybody[awaited].ring()
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """How long a look may take: each request `longest` seconds, and all of them `until` then."""
+
+    options: Options
+    longest: float
+    until: float
+    clock: Clock
+
+    @property
+    def left(self) -> float:
+        """Seconds that the look still has."""
+        return self.until - self.clock()
+
+    def now(self) -> Options:
+        """How a request is sent now; never again, because the next look is that."""
+        return self.options.but(min(max(self.left, _LEAST), self.longest), max_retries=0)
 
 
 class _Look:
@@ -117,14 +148,13 @@ class _Look:
         costs: _Costs,
         everybody: Iterable[Awaited],
         due: Iterable[Awaited],
-        options: Options,
-        clock: Clock,
+        bounds: _Bounds,
     ) -> None:
         self.told: dict[Awaited, None] = {}
         self.has_list = False
         self._costs = costs
-        self._options = options
-        self._clock = clock
+        self._bounds = bounds
+        self._clock = bounds.clock
         self._all: dict[UUID, list[Awaited]] = {}
         for awaited in everybody:
             self._all.setdefault(awaited.id, []).append(awaited)
@@ -137,16 +167,12 @@ class _Look:
         if costs.is_list_cheaper(listed, self._clock()):
             yield from self._list(costs.most_bytes(listed))
         absent: dict[UUID, APIStatusError] = {}
-        if costs.absent is not None and costs.misses >= _RETRIEVE_TRIES:
-            absent = dict.fromkeys(self._due, costs.absent)
-        left = [task_id for task_id in self._due if task_id not in absent]
         # The first answer tells what one costs; the others stay due.
-        left = left[: None if costs.retrieve else 1]
-        while left:
+        left = list(self._due)[: None if costs.retrieve or self.has_list else 1]
+        while left and self._bounds.left > 0:
             yield from self._retrieve(left[:_AT_ONCE], absent)
             left = [task_id for task_id in left[_AT_ONCE:] if task_id in self._due]
         if absent and not self.has_list:
-            costs.absent = next(iter(absent.values()))
             yield from self._list(None)
             costs.misses += any(task_id not in self._due for task_id in absent)
         for task_id, error in absent.items():
@@ -154,7 +180,7 @@ class _Look:
 
     def _list(self, most_bytes: int | None) -> Steps[None]:
         """Look in the list, for all; not further into it than is worth it."""
-        operation = _operations.find_tasks(self._all.keys(), self._options, most_bytes)
+        operation = _operations.find_tasks(self._all.keys(), self._bounds.now(), most_bytes)
         began = self._clock()
         try:
             response = yield Send(operation.call)
@@ -162,11 +188,15 @@ class _Look:
             found = operation.read(response)
         except NotWorthError as error:
             self._costs.list = _cost(error.size)
+        except ConfigurationError:
+            raise  # of the client that looks, and of no other
         except CreatifyError as error:
-            self._costs.list_again = self._clock() + _FORGIVEN
-            self._failed(list(self._due), error)
+            self._costs.list_fails(self._clock())
+            if most_bytes is None or isinstance(error, RateLimitError):
+                self._failed(list(self._due), error)
         else:
-            self.has_list, self._costs.list = True, _cost(len(response.content), seconds)
+            self.has_list, self._costs.list_failures = True, 0
+            self._costs.list = _cost(len(response.content), seconds)
             tasks = {task.id: task for task in found}
             for task_id, awaiting in self._all.items():
                 for awaited in awaiting:
@@ -176,20 +206,28 @@ class _Look:
 
     def _retrieve(self, task_ids: list[UUID], absent: dict[UUID, APIStatusError]) -> Steps[None]:
         """Look at some tasks, each by itself."""
-        operations = [_operations.retrieve(task_id, self._options) for task_id in task_ids]
+        options = self._bounds.now()
+        operations = [_operations.retrieve(task_id, options) for task_id in task_ids]
         began = self._clock()
         # A list, though the type of a flow knows of single answers only.
         answers: Any = yield SendAll([operation.call for operation in operations])
         seconds = (self._clock() - began) / len(answers)
-        for task_id, operation, met in zip(task_ids, operations, answers, strict=True):
+        lost: dict[UUID, CreatifyError] = {}
+        for task_id, operation, met in zip(task_ids, operations, answers, strict=False):
             found = _read(operation, met)
             if isinstance(found, TextGenResponse):
                 self._costs.retrieve = _cost(len(met.content), seconds)
+                self._costs.misses = 0
                 self._saw(task_id, found)
             elif isinstance(found, APIStatusError) and found.status_code in ABSENT:
                 absent[task_id] = found
+            elif isinstance(found, _OF_ALL):
+                self._failed(list(self._due), found)
             else:
-                self._failed([task_id] if _is_of_one(found) else list(self._due), found)
+                lost[task_id] = found
+        is_down = len(lost) == len(answers) and not any(map(_is_answer, lost.values()))
+        for task_id, error in lost.items():
+            self._failed(list(self._due) if is_down else [task_id], error)
 
     def _saw(self, task_id: UUID, task: TextGenResponse) -> None:
         self._due.pop(task_id, None)
@@ -213,8 +251,8 @@ class _Costs:
         self.retrieve: float | None = None
         self.list: float | None = None
         self.list_again = -math.inf  # when a list that failed may be asked again
-        self.misses = 0  # looks in which the list knew tasks that retrieve did not
-        self.absent: APIStatusError | None = None  # what retrieve said of them
+        self.list_failures = 0  # in a row
+        self.misses = 0  # looks, since retrieve knew one, where it did not and the list did
 
     def is_list_cheaper(self, count: int, now: float) -> bool:
         """Whether to look for so many tasks in the list."""
@@ -223,6 +261,11 @@ class _Costs:
         if count < _SEVERAL or self.retrieve is None or now < self.list_again:
             return False
         return self.list is None or self.list <= count * self.retrieve
+
+    def list_fails(self, now: float) -> None:
+        """Leave the list alone, for longer each time."""
+        self.list_failures += 1
+        self.list_again = now + _FORGIVEN * self.list_failures
 
     def most_bytes(self, count: int) -> int | None:
         """How large a list may be to be cheaper; None if there is no other way."""
@@ -238,14 +281,14 @@ def _cost(size: int, seconds: float = 0.0) -> float:
 def _read(
     operation: Operation[TextGenResponse], met: httpx.Response | CreatifyError
 ) -> TextGenResponse | CreatifyError:
+    """What an answer says. Raises ConfigurationError: of the client that looks, and no other."""
+    if isinstance(met, ConfigurationError):
+        raise met
     try:
         return met if isinstance(met, CreatifyError) else operation.read(met)
     except CreatifyError as error:
         return error
 
 
-def _is_of_one(error: CreatifyError) -> bool:
-    """Whether an error tells of one task only, and the next may well be looked at."""
-    if isinstance(error, APIStatusError):
-        return not isinstance(error, AuthenticationError | PermissionDeniedError | RateLimitError)
-    return isinstance(error, ResponseDecodeError)
+def _is_answer(error: CreatifyError) -> bool:
+    return isinstance(error, APIStatusError | ResponseDecodeError)

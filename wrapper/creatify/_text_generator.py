@@ -49,8 +49,8 @@ class BaseTextGenerator(Generic[AnyConnection]):
     def _completed(
         self, tasks: Iterable[TextGenResponse | UUID | str], timeout: float
     ) -> Completed:
-        waits = WaitOptions(timeout)
-        return Completed(tasks, waits, self._options, self._connection.schedule)
+        connection = self._connection
+        return Completed(tasks, WaitOptions(timeout), self._options, lambda: connection.schedule)
 
     def _streaming(
         self,

@@ -13,7 +13,7 @@ from creatify._request import as_id, several
 from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from uuid import UUID
 
     from creatify._awaited import Clock, WaitOptions
@@ -63,7 +63,7 @@ def wait_all(
 
     Raises what `Completed` raises, and at the end TaskFailedError for the first that failed.
     """
-    completed = Completed(tasks, waits, options, schedule, clock)
+    completed = Completed(tasks, waits, options, lambda: schedule, clock)
     while (yield from completed.next()) is not None:
         pass
     return completed.outcomes()
@@ -77,7 +77,7 @@ class Completed:
         tasks: Iterable[TextGenResponse | UUID | str],
         waits: WaitOptions,
         options: Options,
-        schedule: Schedule,
+        schedule: Callable[[], Schedule],
         clock: Clock = time.monotonic,
     ) -> None:
         self._waits = waits
@@ -103,7 +103,7 @@ class Completed:
         """
         while self._open and not self._over:
             try:
-                yield from _until_news(self._open, self._options, self._schedule)
+                yield from _until_news(self._open, self._options, self._schedule())
             except BaseException as error:
                 error.add_note("the tasks may still be running: waiting for them again goes on")
                 raise
@@ -147,13 +147,17 @@ class Completed:
 
 
 def _until_news(own: Collection[Awaited], options: Options, schedule: Schedule) -> Steps[None]:
-    """Poll until one of the tasks is over, or the time is."""
+    """Poll until one of the tasks is over, or the time is: not without a look, even then."""
     wake = Wake()
+    has_looked = False
     with schedule.joined(own, wake):
         while True:
             wake.rung.clear()
+            is_over = any(awaited.is_over for awaited in own)
             for awaited in own:
                 awaited.tell()
-            if any(awaited.is_over or awaited.left <= 0 for awaited in own):
+            if is_over or (has_looked and any(awaited.left <= 0 for awaited in own)):
                 return
-            yield from schedule.step(own, wake, options)
+            if not any(awaited.has_news for awaited in own):  # it came while a callback ran
+                yield from schedule.step(own, wake, options)
+                has_looked = True
