@@ -101,8 +101,7 @@ class Schedule:
         # In any order, so that one that hangs keeps no other from being looked at for ever.
         others = random.sample(list(everybody), len(everybody))
         due = [a for a in (*own, *others) if a.due - a.delay * _SOON <= now and not a.is_over]
-        longest = options.timeout or _operations.TIMEOUT
-        bounds = _Bounds(options, longest, now + max(left, _SHORTEST), self._clock)
+        bounds = _Bounds(options, now + max(left, _SHORTEST), self._clock)
         look = _Look(self._costs, everybody, due, bounds)
         try:
             yield from look.steps()
@@ -123,10 +122,9 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """How long a look may take: each request `longest` seconds, and all of them `until` then."""
+    """How long a look may take: a request as long as any call, and all of them `until` then."""
 
     options: Options
-    longest: float
     until: float
     clock: Clock
 
@@ -137,7 +135,8 @@ class _Bounds:
 
     def now(self) -> Options:
         """How a request is sent now; never again, because the next look is that."""
-        return self.options.but(min(max(self.left, _LEAST), self.longest), max_retries=0)
+        longest = self.options.timeout or _operations.TIMEOUT
+        return self.options.but(min(max(self.left, _LEAST), longest), max_retries=0)
 
 
 class _Look:
