@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
 
 from creatify._drift import new_drifts, tell
@@ -77,9 +78,10 @@ class Accumulator:
         self._idle = 0.0
         self._waiting_since = 0.0
         self._received = ""  # the data of the last event
-        self._text: list[str] = []
-        self._before = 0  # pieces of text before the last chunk
-        self._thoughts: list[str] = []
+        self._text = StringIO()  # a list of pieces costs as much again as they say
+        self._thoughts = StringIO()
+        self.last_text: list[str] = []
+        """The pieces of text that the last chunk added."""
         self._calls: list[Payload] = []
         self._complete = False
         self._malformed: CreatifyError | None = None  # the first malformed event's error
@@ -144,17 +146,12 @@ class Accumulator:
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(self._text)
-
-    @property
-    def last_text(self) -> list[str]:
-        """The pieces of text that the last chunk added."""
-        return self._text[self._before :]
+        return self._text.getvalue()
 
     @property
     def thoughts(self) -> str:
         """The model's thoughts so far, which are no part of the text."""
-        return "".join(self._thoughts)
+        return self._thoughts.getvalue()
 
     @property
     def function_calls(self) -> list[FunctionCallPart]:
@@ -208,7 +205,7 @@ class Accumulator:
         if is_error or not isinstance(payload, dict) or payload.get("error") is not None:
             self._api_error(payload)
         self.chunks += 1
-        self._before = len(self._text)
+        self.last_text = []
         try:
             try:
                 self._absorb(payload)
@@ -231,8 +228,11 @@ class Accumulator:
 
     def _absorb_part(self, part: Payload) -> None:
         text = part.get("text")
-        if text:
-            (self._thoughts if part.get("thought") else self._text).append(_string(text))
+        if text and part.get("thought"):
+            self._thoughts.write(text)
+        elif text:
+            self._text.write(text)
+            self.last_text.append(text)
         call = part.get("functionCall")
         if call:
             self._calls.append(call)
@@ -279,12 +279,6 @@ class Accumulator:
             raise ResponseDecodeError(str(error), payload=body.encode(), path=error.path) from error
         finally:
             tell(drifts, self._on_drift)
-
-
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(type(value))
-    return value
 
 
 def _is_json(text: str) -> bool:
