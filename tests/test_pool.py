@@ -358,14 +358,27 @@ class TestLeavingNothing:
         for _ in range(100):
             await asyncio.sleep(0.01)
             gc.collect()
-            if client._connection._dropped:
+            if client._connection._dropped[os.getpid()]:
                 break
-        [(dropped, _)] = client._connection._dropped
+        [(dropped, _)] = client._connection._dropped[os.getpid()]
         assert await client.text_generator.list() == []
         assert dropped.is_closed
-        assert not client._connection._dropped
+        assert not client._connection._dropped[os.getpid()]
         client._connection.drop(httpx.Response(200, stream=Chunks()), [], -1)
-        assert not client._connection._dropped  # it is another process's
+        assert not client._connection._dropped[-1]  # it is another process's
+
+    async def test_a_stream_that_was_dropped_before_a_fork_is_not_closed_after_it(
+        self, colour: Colour, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parent, chunks = os.getpid(), Chunks()
+        dropped = httpx.Response(200, stream=chunks)
+        kind: Any = httpx.Client if colour.is_sync else httpx.AsyncClient
+        given = kind(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=[])))
+        client = colour.client(base_url="https://api.example", http_client=given)
+        client._connection.drop(dropped, [], parent)
+        monkeypatch.setattr("os.getpid", lambda: parent + 1)
+        assert await client.text_generator.list() == []
+        assert not dropped.is_closed
 
     async def test_a_dropped_stream_whose_socket_knows_no_shutdown_is_closed_at_the_next_call(
         self, colour: Colour
@@ -376,7 +389,7 @@ class TestLeavingNothing:
         connection.drop(
             httpx.Response(200, stream=Chunks(), extensions=extensions), [], os.getpid()
         )
-        assert len(connection._dropped) == 1
+        assert len(connection._dropped[os.getpid()]) == 1
 
     async def test_close_closes_dropped_streams_of_a_given_client(
         self, colour: Colour, serve: Serve
@@ -394,7 +407,7 @@ class TestLeavingNothing:
         for _ in range(100):
             await asyncio.sleep(0.01)
             gc.collect()
-            if client._connection._dropped:
+            if client._connection._dropped[os.getpid()]:
                 break
         await colour.close()
         assert list(given._transport._pool.connections) == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections import deque
+from collections import defaultdict, deque
 from contextlib import aclosing, closing, suppress
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
@@ -121,7 +121,10 @@ class _Connection(Generic[Client]):
         self._clients: dict[int, Client] = {}  # by process id
         self._is_closed = False
         self._schedules: dict[int, Schedule] = {}  # by process id: a fork knows not who looks
-        self._dropped: deque[tuple[httpx.Response, list[object]]] = deque()
+        # By process id: in a fork they stay held, because ending them is the parent's.
+        self._dropped: defaultdict[int, deque[tuple[httpx.Response, list[object]]]] = defaultdict(
+            deque
+        )
 
     @property
     def ledger(self) -> Ledger:
@@ -164,7 +167,7 @@ class _Connection(Generic[Client]):
         if stream is not None:
             with suppress(OSError, TypeError):  # it is closed already; uvloop's knows no shutdown
                 stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-        self._dropped.append((response, iterators))
+        self._dropped[process].append((response, iterators))
 
     def _client(self) -> Client:
         client = self._clients.get(os.getpid())
@@ -186,7 +189,7 @@ class _Connection(Generic[Client]):
     def _next_dropped(self) -> httpx.Response | None:
         """A response to be closed now, for one thread only."""
         try:
-            return self._dropped.popleft()[0]
+            return self._dropped[os.getpid()].popleft()[0]
         except IndexError:
             return None
 
