@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import base64
+import tracemalloc
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulated import assert_matches
 
-from creatify import InvalidRequestError, function_result, image, model, user, video
-from creatify._messages import _SIGNATURES
+from creatify import (
+    ConfigurationError,
+    InvalidRequestError,
+    function_result,
+    image,
+    model,
+    user,
+    video,
+)
+from creatify._media import _PIECE, _SIGNATURES
 from creatify_api.models import (
     FunctionCallPart,
     FunctionCallPartArgs,
@@ -238,8 +248,8 @@ class TestMedia:
         with pytest.raises(InvalidRequestError) as caught:
             MEDIA[kind](file)
         assert str(caught.value) == (
-            f"the {kind} {file} can't be read: No such file or directory (give bytes or the path of"
-            " a file; nothing is fetched from a URL); nothing was sent"
+            f"{file} can't be read: No such file or directory (give bytes, the path of a file, or a"
+            " file opened as binary; nothing is fetched from a URL); nothing was sent"
         )
 
     def test_a_folder_is_no_image(self, tmp_path: Path) -> None:
@@ -250,6 +260,106 @@ class TestMedia:
     def test_what_is_no_path_is_refused(self, other: Any) -> None:
         with pytest.raises(InvalidRequestError, match="can't be read: "):
             image(other)
+
+    @pytest.mark.parametrize("buffering", [0, -1])
+    def test_a_file_object_is_read_from_where_it_stands_and_stays_open(
+        self, tmp_path: Path, buffering: int
+    ) -> None:
+        file = tmp_path / "photo"
+        file.write_bytes(b"skip" + PNG)
+        with file.open("rb", buffering=buffering) as opened:
+            opened.seek(4)
+            assert image(opened) == image(PNG)
+            assert not opened.closed
+
+    @pytest.mark.parametrize("most", [1, 2, 4, 5, 1000])
+    def test_a_file_object_may_give_less_than_it_is_asked_for(self, most: int) -> None:
+        class Socket(BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                return super().read(min(most, size or 0))
+
+        data = PNG + bytes(range(100))
+        assert image(Socket(data)) == image(data)
+
+    def test_large_files_are_encoded_whole(self, tmp_path: Path) -> None:
+        data = PNG + bytes(2 * _PIECE)
+        (tmp_path / "large").write_bytes(data)
+        encoded = base64.b64encode(data).decode()
+        for source in (data, tmp_path / "large", BytesIO(data)):
+            assert image(source)["data"] == encoded
+
+    @pytest.mark.parametrize("given_as", ["path", "file", "bytes"])
+    def test_no_second_copy_of_a_file_is_in_memory(self, tmp_path: Path, given_as: str) -> None:
+        size = 30 * _PIECE
+        data = PNG + bytes(size)
+        (tmp_path / "large").write_bytes(data)
+        with (tmp_path / "large").open("rb") as file:
+            source: Any = {"path": tmp_path / "large", "file": file, "bytes": data}[given_as]
+            tracemalloc.start()
+            try:
+                part = image(source)
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+        assert peak < len(part["data"]) + 5 * _PIECE
+
+    @pytest.mark.parametrize("given_as", ["path", "file", "bytes"])
+    def test_what_is_larger_than_the_limit_is_refused(self, tmp_path: Path, given_as: str) -> None:
+        (tmp_path / "shoe.png").write_bytes(PNG)
+        with (tmp_path / "shoe.png").open("rb") as file:
+            source: Any = {"path": file.name, "file": file, "bytes": PNG}[given_as]
+            name = "what was given as image" if given_as == "bytes" else file.name
+            with pytest.raises(InvalidRequestError) as caught:
+                image(source, max_size=15)
+        assert str(caught.value) == f"{name} is larger than max_size, 15 bytes; nothing was sent"
+        assert image(PNG, max_size=16) == image(PNG)
+
+    def test_an_endless_file_is_read_no_further_than_the_limit(self) -> None:
+        class Endless(BytesIO):
+            asked = 0
+
+            def read(self, size: int | None = -1, /) -> bytes:
+                self.asked += 1
+                return PNG.ljust(size or 0, b"!")
+
+        endless = Endless()
+        with pytest.raises(InvalidRequestError, match="is larger than max_size"):
+            image(endless, max_size=2 * _PIECE)
+        assert endless.asked == 3
+
+    def test_of_a_file_of_another_kind_only_the_beginning_is_read(self) -> None:
+        film = BytesIO(bytes(10 * _PIECE))
+        with pytest.raises(InvalidRequestError, match="is no image of a known format"):
+            image(film)
+        assert film.tell() == _PIECE
+
+    @pytest.mark.parametrize("size", [0, -1, 1.5, True, "1 MB"])
+    def test_a_limit_is_a_number_of_bytes(self, size: Any) -> None:
+        with pytest.raises(ConfigurationError, match="max_size is in bytes"):
+            image(PNG, max_size=size)
+
+    def test_a_file_that_was_opened_as_text_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "text").write_text("Hello", encoding="utf-8")
+        with (tmp_path / "text").open(encoding="utf-8") as file:
+            text: Any = file
+            with pytest.raises(InvalidRequestError, match="gave a value of type str and no bytes"):
+                image(text)
+
+    def test_an_upload_whose_read_is_awaited_is_refused(self) -> None:
+        class Upload:
+            async def read(self, size: int) -> bytes:
+                raise NotImplementedError
+
+        upload: Any = Upload()
+        with pytest.raises(InvalidRequestError, match=r"its read\(\) is asynchronous"):
+            image(upload)
+
+    def test_a_file_that_breaks_is_named(self, tmp_path: Path) -> None:
+        with (tmp_path / "closed").open("wb") as file:
+            pass
+        with pytest.raises(InvalidRequestError) as caught:
+            image(file)
+        assert str(caught.value).startswith(f"{file.name} can't be read: ")
 
     @pytest.mark.parametrize("brand", [b"avif", b"avis"])
     @pytest.mark.parametrize("kind", MEDIA)

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
         WaitTimeoutError,
     )
-    from creatify._messages import function_result, image, model, user, video
+    from creatify._media import image, video
+    from creatify._messages import function_result, model, user
     from creatify._schema import Drift
     from creatify._stream import AsyncTextStream, TextStream
     from creatify._text_generator import TextGenerator
@@ -115,8 +116,8 @@ _HOMES = {  # the modules of the public names; `_errors` where none is named
     "TextGenerator": "_text_generator",
     "TextStream": "_stream",
     "function_result": "_messages",
-    "image": "_messages",
+    "image": "_media",
     "model": "_messages",
     "user": "_messages",
-    "video": "_messages",
+    "video": "_media",
 }
