@@ -33,6 +33,10 @@ from creatify_api.models import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from colours import Colour
+
+    from creatify.testing import Emulator
+
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 SAMPLES = {
     "image/png": [PNG],
@@ -366,3 +370,21 @@ class TestMedia:
     def test_an_avif_is_neither_a_known_image_nor_a_video(self, brand: bytes, kind: str) -> None:
         with pytest.raises(InvalidRequestError):
             MEDIA[kind](b"\x00\x00\x00\x18ftyp" + brand)
+
+
+@pytest.mark.anyio
+class TestFiles:
+    """What reaches the API."""
+
+    async def test_a_file_arrives_as_it_is(
+        self, colour: Colour, emulator: Emulator, tmp_path: Path
+    ) -> None:
+        photo, film = PNG + bytes(range(256)), b"\x1a\x45\xdf\xa3" + bytes(range(255))
+        (tmp_path / "photo").write_bytes(photo)
+        client = colour.client(base_url=emulator.url)
+        message = user("Compare", image(tmp_path / "photo"), video(BytesIO(film)))
+        await client.text_generator.generate(model_name="gemini-2.5-flash", messages=[message])
+        asked: Any = emulator.requests[0].body
+        _, *parts = asked["messages"][0]["content"]
+        assert [part["mime_type"] for part in parts] == ["image/png", "video/webm"]
+        assert [base64.b64decode(part["data"]) for part in parts] == [photo, film]
