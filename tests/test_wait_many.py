@@ -219,7 +219,7 @@ class TestFaults:
         assert all(looked_at[str(task_id(number))] > 3 for number in range(12, 20))
         assert sum(looked_at[str(task_id(number))] for number in range(12)) <= 2
 
-    def test_a_list_that_fails_is_left_alone_for_some_time_and_no_task_is(self) -> None:
+    def test_a_list_that_fails_again_is_left_alone_for_some_time_and_no_task_is(self) -> None:
         world = Simulation([30.0] * 10)
         failing: list[float] = []
 
@@ -231,8 +231,35 @@ class TestFaults:
 
         world.answer = answer
         assert len(all_of(world)) == 10
-        assert len(failing) == 1
+        assert len(failing) == 2
         assert "list" in [what for at, what in world.sent if at > 26]
+
+    @pytest.mark.parametrize(
+        "failure",
+        [
+            (500, {}, {}),
+            (502, {}, {}),
+            (429, {"retry-after": "3"}, {}),
+            APIConnectionError("reset", request_sent=True),
+        ],
+    )
+    def test_a_list_that_fails_once_is_asked_again_where_many_wait(self, failure: Any) -> None:
+        world = Simulation([11.0] * 300)
+        left = [failure]
+        world.answer = lambda what: (
+            left.pop() if what == "list" and left and world.now > 4 else world.said(what)
+        )
+        assert len(all_of(world)) == 300
+        assert not left
+        assert len(world.sent) < 30
+        assert world.now < 14
+
+    @pytest.mark.parametrize("count", [2, 40, 500])
+    def test_a_list_that_goes_on_failing_delays_nobody_for_long(self, count: int) -> None:
+        world = Simulation([11.0] * count)
+        world.answer = lambda what: (500, {}, {}) if what == "list" else world.said(what)
+        assert len(all_of(world)) == count
+        assert world.now < 18
 
     @pytest.mark.parametrize("status", [403, 404, 405, 500])
     def test_a_list_that_never_answers_keeps_no_task_from_being_seen(self, status: int) -> None:

@@ -47,7 +47,8 @@ _AT_ONCE: Final = 16  # requests, each for one task, that an event loop has unde
 _SHORTEST: Final = 1.0  # seconds; a look gets at least this long for its answer
 _LEAST: Final = 0.001  # seconds; a timeout is above 0
 _RETRIEVE_TRIES: Final = 3  # answers that there is no such task before the list is asked first
-_FORGIVEN: Final = 15.0  # seconds until a list that failed is asked again, and more each time
+_DISTRUST: Final = 4.0  # times that a list costs more after each failure in a row
+_FORGIVEN: Final = 15.0  # seconds until that is forgotten, and more each time
 _OF_ALL: Final = (AuthenticationError, PermissionDeniedError, RateLimitError)
 # What costs as much as one request more: so many bytes, so many seconds until an answer.
 _BYTES: Final = 20_000
@@ -191,7 +192,8 @@ class _Look:
             raise  # of the client that looks, and of no other
         except CreatifyError as error:
             self._costs.list_fails(self._clock())
-            if most_bytes is None or isinstance(error, RateLimitError):
+            is_next = self._costs.is_list_cheaper(len(self._due), self._clock())
+            if most_bytes is None or is_next or isinstance(error, RateLimitError):
                 self._failed(list(self._due), error)
         else:
             self.has_list, self._costs.list_failures = True, 0
@@ -249,20 +251,22 @@ class _Costs:
     def __init__(self) -> None:
         self.retrieve: float | None = None
         self.list: float | None = None
-        self.list_again = -math.inf  # when a list that failed may be asked again
         self.list_failures = 0  # in a row
+        self.list_again = -math.inf  # until then they make it dearer
         self.misses = 0  # looks, since retrieve knew one, where it did not and the list did
 
     def is_list_cheaper(self, count: int, now: float) -> bool:
         """Whether to look for so many tasks in the list."""
         if self.misses >= _RETRIEVE_TRIES:
             return True
-        if count < _SEVERAL or self.retrieve is None or now < self.list_again:
+        if count < _SEVERAL or self.retrieve is None:
             return False
-        return self.list is None or self.list <= count * self.retrieve
+        failures = self.list_failures if now < self.list_again else 0
+        known = self.list or (_cost(0) if failures else 0.0)
+        return known * _DISTRUST**failures <= count * self.retrieve
 
     def list_fails(self, now: float) -> None:
-        """Leave the list alone, for longer each time."""
+        """Trust the list less, for longer each time."""
         self.list_failures += 1
         self.list_again = now + _FORGIVEN * self.list_failures
 
