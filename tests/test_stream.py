@@ -950,6 +950,29 @@ async def test_a_read_that_was_cancelled_does_not_make_half_a_text_look_complete
             await stream.until_done()
 
 
+@pytest.mark.parametrize("way", ["chunks", "text"])
+async def test_a_step_that_was_cancelled_does_not_make_half_a_text_look_complete(
+    serve: Serve, way: str
+) -> None:
+    def script(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        exchange.piece(said("half"))
+        exchange.peer_closed(within=5)
+
+    async with (
+        AsyncCreatify(
+            base_url=serve(script).url, api_id="id", api_key="key", max_retries=0
+        ) as client,
+        client.text_generator.stream(**ASK) as stream,
+    ):
+        each: Any = aiter(stream if way == "chunks" else stream.text_stream)
+        await anext(each)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(each), 0.1)
+        with pytest.raises(StreamInterruptedError):
+            await anext(each)
+
+
 @pytest.mark.parametrize("malformed", [b"data: oops\n\n", event({"candidates": 5})])
 async def test_what_comes_after_a_malformed_event_is_not_lost(
     colour: Colour, serve: Serve, malformed: bytes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 from creatify import _operations, _request
 from creatify._awaited import OnUpdate, PollPolicy, WaitOptions
 from creatify._connection import AsyncConnection
-from creatify._flow import run_async
+from creatify._flow import Each, run_async
 from creatify._generation import create, generate
 from creatify._operations import call
 from creatify._stream import AsyncTextStream
@@ -18,7 +18,7 @@ from creatify._text_generator import (
     WAIT_TIMEOUT,
     BaseTextGenerator,
 )
-from creatify._wait import Completed, wait, wait_all
+from creatify._wait import wait, wait_all
 
 if TYPE_CHECKING:
     import builtins
@@ -177,7 +177,15 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
         Raises WaitTimeoutError with all tasks in `.tasks`; and after the last, what `wait` raises
         for a task that stays unknown.
         """
-        return _each(self._completed(tasks, timeout), self._connection)
+        completed = self._completed(tasks, timeout)
+
+        async def step() -> TextGenResponse:
+            task = await run_async(completed.next(), self._connection.fetch)
+            if task is None:
+                raise StopAsyncIteration
+            return task
+
+        return Each(step)
 
     @overload
     def stream(
@@ -217,10 +225,3 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
         return AsyncTextStream(
             self._connection, *self._streaming(request, fields, idle_timeout, max_event_size)
         )
-
-
-async def _each(
-    completed: Completed, connection: AsyncConnection
-) -> AsyncIterator[TextGenResponse]:
-    while (task := await run_async(completed.next(), connection.fetch)) is not None:
-        yield task

@@ -8,7 +8,7 @@ without a colour; the pattern is that of `httpx.Auth.auth_flow`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
@@ -100,6 +100,21 @@ async def run_async(
         return cast("Result", end.value)
     finally:
         del resume  # an error that leaves holds this frame, and must not be held by it
+
+
+class Each(AsyncIterator[Result]):
+    """An asynchronous iterator that a cancelled step does not end.
+
+    A generator would: who waits for the next with a timeout, and then goes on, would be told that
+    nothing is left. The `step` raises StopAsyncIteration at the end.
+    """
+
+    def __init__(self, step: Callable[[], Awaitable[Result]]) -> None:
+        self._step = step
+
+    def __anext__(self) -> Awaitable[Result]:
+        """The next one."""
+        return self._step()
 
 
 def _action(

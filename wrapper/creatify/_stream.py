@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections import deque
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, Self, cast
@@ -16,7 +17,7 @@ from creatify._errors import (
     ResponseDecodeError,
     StreamError,
 )
-from creatify._flow import Send, run, run_async
+from creatify._flow import Each, Send, run, run_async
 from creatify._reconcile import Search, UnderWay, find, is_unknown, outcome_unknown
 
 if TYPE_CHECKING:
@@ -263,17 +264,22 @@ class AsyncTextStream(_Stream[AsyncConnection]):
         self._rewind()
         await self.close()
 
-    async def __aiter__(self) -> AsyncIterator[TextGenStreamChunk]:
+    def __aiter__(self) -> AsyncIterator[TextGenStreamChunk]:
         """Each chunk as it arrives."""
-        async for payload in self._payloads:
-            yield self._so_far.chunk(payload)
+        return Each(self._next_chunk)
 
     @property
-    async def text_stream(self) -> AsyncIterator[str]:
+    def text_stream(self) -> AsyncIterator[str]:
         """The pieces of text as they arrive, without the model's thoughts."""
-        async for _ in self._payloads:
-            for text in self._so_far.last_text:
-                yield text
+        left: deque[str] = deque()
+
+        async def text() -> str:
+            while not left:
+                await anext(self._payloads)
+                left.extend(self._so_far.last_text)
+            return left.popleft()
+
+        return Each(text)
 
     async def until_done(self) -> None:
         """Read to the end, so that `text`, `usage` and `receipt` are complete."""
@@ -284,6 +290,9 @@ class AsyncTextStream(_Stream[AsyncConnection]):
         """Close the connection; what came stays."""
         for response in self._opened:
             await response.aclose()
+
+    async def _next_chunk(self) -> TextGenStreamChunk:
+        return self._so_far.chunk(await anext(self._payloads))
 
     @cached_property
     def _payloads(self) -> AsyncGenerator[Payload]:

@@ -211,7 +211,8 @@ class TextGenerator(BaseTextGenerator[Connection]):
         Raises WaitTimeoutError with all tasks in `.tasks`; and after the last, what `wait` raises
         for a task that stays unknown.
         """
-        return _each(self._completed(tasks, timeout), self._connection)
+        completed, fetch = self._completed(tasks, timeout), self._connection.fetch
+        return iter(lambda: run(completed.next(), fetch), None)
 
     @overload
     def stream(
@@ -251,8 +252,3 @@ class TextGenerator(BaseTextGenerator[Connection]):
         return TextStream(
             self._connection, *self._streaming(request, fields, idle_timeout, max_event_size)
         )
-
-
-def _each(completed: Completed, connection: Connection) -> Iterator[TextGenResponse]:
-    while (task := run(completed.next(), connection.fetch)) is not None:
-        yield task
