@@ -470,9 +470,8 @@ def test_a_keyboard_interrupt_closes_the_connection(serve: Serve) -> None:
             if closed:
                 break
         assert (closed, in_use(client)) == ([True], [])
-    assert caught.value.__notes__ == [
-        "a paid request was under way: the list tells whether it arrived"
-    ]
+    [note] = caught.value.__notes__
+    assert note.endswith("the list tells whether it arrived")
 
 
 def test_threads_share_a_client_and_nothing_is_mixed(serve: Serve) -> None:

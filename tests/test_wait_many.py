@@ -407,7 +407,8 @@ class TestFaults:
         collected = Collector(world)
         assert sorted(collected.seen) == [0, 2]
         assert isinstance(collected.error, NotFoundError)
-        assert f"wait('{unknown}')" in str(collected.error)
+        assert str(collected.error).endswith(f"there is no task {unknown} to wait for")
+        assert [one.id for one in collected.error.tasks] == [task_id(n) for n in range(3)]
 
     def test_of_the_list_only_the_awaited_tasks_are_read(self) -> None:
         world = Simulation([2.0, 3.0, 4.0])

@@ -133,7 +133,7 @@ class Awaited:
         self._asked_to_wait = 0.0
         if isinstance(error, APIStatusError):
             self._asked_to_wait = min(retry_after(error.headers) or 0.0, _LONGEST_ASKED)
-            if error.status_code in ABSENT:
+            if _is_absent(error):
                 now = self._clock()
                 self._absent_since = now if self._absent_since is None else self._absent_since
                 if now - self._absent_since > _GRACE:
@@ -173,7 +173,9 @@ class Awaited:
         if self.error is not None:
             # A copy: an error of the list ends the waits of several tasks.
             error = copy.copy(self.error)
-            error.args = (f"{error}; {self.advice}",)
+            is_unknown = _is_absent(error)
+            told = f"there is no task {self.id} to wait for" if is_unknown else self.advice
+            error.args = (f"{error}; {told}",)
             raise error from self.error.__cause__
         if self.task is None or not self.is_over:
             met = f"; the last poll met: {self.last_error}" if self.last_error else ""
@@ -195,3 +197,7 @@ class Awaited:
     def advice(self) -> str:
         """How to go on: the task is paid for."""
         return f"the task may still be running: wait('{self.id}') goes on"
+
+
+def _is_absent(error: CreatifyError) -> bool:
+    return isinstance(error, APIStatusError) and error.status_code in ABSENT

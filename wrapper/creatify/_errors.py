@@ -44,7 +44,13 @@ MAY_BE_CHARGED: Final = "; it may have been charged"
 
 
 class CreatifyError(Exception):
-    """The base of all errors of this library."""
+    """The base of all errors of this library.
+
+    `tasks` (list of TextGenResponse): all that `wait_all` or `as_completed` waited for, as last
+    seen, where one of them raised it.
+    """
+
+    tasks: Sequence[TextGenResponse] = ()
 
     def __str__(self) -> str:
         """One line: logs are read by the line, and a server may say anything."""
@@ -243,11 +249,8 @@ class StreamEventError(StreamError):
 class TaskFailedError(CreatifyError):
     """The generation failed.
 
-    `task` (TextGenResponse); `reason` (str or None) as the API gives it; `tasks` (list of
-    TextGenResponse): all that `wait_all` waited for, in the order given.
+    `task` (TextGenResponse); `reason` (str or None) as the API gives it.
     """
-
-    tasks: Sequence[TextGenResponse] = ()
 
     def __init__(self, message: str, *, task: TextGenResponse, reason: str | None) -> None:
         super().__init__(message)
@@ -258,11 +261,8 @@ class TaskFailedError(CreatifyError):
 class WaitTimeoutError(CreatifyError, TimeoutError):
     """The wait ended before the task did, which is still running.
 
-    `task` (TextGenResponse or None): as last seen; None if no poll ever succeeded. `tasks` (list of
-    TextGenResponse): all that `wait_all` or `as_completed` waited for, as last seen.
+    `task` (TextGenResponse or None): as last seen; None if no poll ever succeeded.
     """
-
-    tasks: Sequence[TextGenResponse] = ()
 
     def __init__(self, message: str, *, task: TextGenResponse | None) -> None:
         super().__init__(message)

@@ -49,7 +49,6 @@ _SHORTEST, _LONGEST = 2.0, 30.0  # seconds that the search may take: as long aga
 _SHORTEST_ASK, _LONGEST_ASK = 0.1, 10.0  # seconds for one answer of the list
 _FINAL: Final = (AuthenticationError, PermissionDeniedError, ConfigurationError)
 _SHOWN: Final = 3  # ids in a message
-_UNDER_WAY: Final = "a paid request was under way: the list tells whether it arrived"
 _TICK: Final = 0.05  # seconds between two looks at identical calls that are under way
 _SKEW: Final = timedelta(seconds=1)  # between the clocks of a server's Date and of its database
 _SKEW_OF_CLIENT: Final = timedelta(seconds=60)  # of this machine's clock, if there is no Date
@@ -78,7 +77,7 @@ def paid(
 
     Raises OutcomeUnknownError if none or several of the list's tasks may be its own.
     """
-    with ledger.begin(request, operation.call.content or b"") as entry, UnderWay():
+    with ledger.begin(request, operation.call.content or b"") as entry, UnderWay(entry):
         try:
             task = yield from _operations.call(operation)
         except CreatifyError as error:
@@ -101,6 +100,9 @@ def paid(
 class UnderWay:
     """Says so where a paid request is interrupted or cancelled."""
 
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+
     def __enter__(self) -> None:
         pass
 
@@ -111,8 +113,12 @@ class UnderWay:
         traceback: TracebackType | None,
     ) -> None:
         if error is not None and not isinstance(error, Exception | GeneratorExit):
-            LOGGER.warning(_UNDER_WAY)
-            error.add_note(_UNDER_WAY)
+            told = (
+                f"a paid request of {self._entry.request.model_name!r} was under way since"
+                f" {_began(self._entry):%Y-%m-%dT%H:%M:%SZ}: the list tells whether it arrived"
+            )
+            LOGGER.warning(told)
+            error.add_note(told)
 
 
 def find(
@@ -170,15 +176,18 @@ def outcome_unknown(
     clock: Callable[[], float] = time.monotonic,
 ) -> OutcomeUnknownError:
     """The error for a lost call that can't be answered from the list."""
-    began = datetime.now(UTC) - timedelta(seconds=clock() - entry.started)
     return OutcomeUnknownError(
         f"{str(error).replace(MAY_BE_CHARGED, '')}{MAY_BE_CHARGED} and was not sent again:"
         f" {_told(search)}",
         request=entry.request,
-        started_at=began,
+        started_at=_began(entry, clock),
         candidates=search.candidates,
         list_error=search.error,
     )
+
+
+def _began(entry: Entry, clock: Callable[[], float] = time.monotonic) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=clock() - entry.started)
 
 
 def _told(search: Search) -> str:

@@ -108,7 +108,7 @@ class _Stream(Generic[AnyConnection]):
         ledger = self._connection.ledger
         self._entry = entry = ledger.begin(self._request, self._call.content or b"")
         try:
-            with UnderWay():
+            with UnderWay(entry):
                 yield from self._begin(entry)
         finally:
             if not self._opened:

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from creatify._awaited import Awaited
-from creatify._errors import TaskFailedError, WaitTimeoutError
+from creatify._errors import CreatifyError, WaitTimeoutError
 from creatify._flow import Wake
 from creatify._request import as_id, several
 from creatify_api.models import TextGenResponse
@@ -112,14 +112,17 @@ class Completed:
             return self._over.popleft()
         for awaited in self._awaited.values():
             if awaited.error is not None:
-                awaited.outcome()
+                self._outcome(awaited)
         return None
 
     def outcomes(self) -> list[TextGenResponse]:
         """All tasks, in the order given. Raises TaskFailedError for the first that failed."""
+        return [self._outcome(self._awaited[task_id]) for task_id in self._ids]
+
+    def _outcome(self, awaited: Awaited) -> TextGenResponse:
         try:
-            return [self._awaited[task_id].outcome() for task_id in self._ids]
-        except TaskFailedError as error:
+            return awaited.outcome()
+        except CreatifyError as error:
             error.tasks = self._tasks()
             raise
 
