@@ -1,6 +1,6 @@
 """Uses a client, forks, and uses it in all processes at once; says only what went wrong.
 
-`forking.py sync|async|aiohttp|stream-async|stream-aiohttp|given|lock URL`; run by test_pool in a
+`forking.py KIND URL`, with what `main` knows as a kind; run by test_pool in a
 process of its own, which has no other threads.
 """
 
@@ -77,6 +77,10 @@ def main(kind: str, url: str) -> None:
         use_async(url)
     elif kind.startswith("stream-"):
         asyncio.run(read_on(url))
+    elif kind == "leave-sync":
+        leave(url)
+    elif kind.startswith("leave-"):
+        asyncio.run(leave_async(url))
     elif kind == "sync":
         shared = Creatify(base_url=url, **KEYS)
         ask(shared, "first")
@@ -126,6 +130,51 @@ async def read_on(url: str) -> None:
     if stream.text != "HiHi":
         sys.exit(f"the parent read {stream.text!r}")
     await stream.close()
+    await client.aclose()
+
+
+def leave(url: str) -> None:
+    """A child that reads and leaves a stream of its parent is told so, and ends nothing."""
+    client = Creatify(base_url=url, **KEYS)
+    with client.text_generator.stream(model_name="m", messages=[user("Hi")]) as stream:
+
+        def misuse(name: str) -> None:
+            if name != "parent":
+                try:
+                    stream.until_done()
+                except ConfigurationError:
+                    stream.__exit__(None, None, None)
+                else:
+                    sys.exit("the child read it")
+
+        in_children(1, misuse)
+        stream.until_done()
+    if stream.text != "HiHi":
+        sys.exit(f"the parent read {stream.text!r}")
+
+
+async def leave_async(url: str) -> None:
+    client = AsyncCreatify(base_url=url, **KEYS)
+    async with client.text_generator.stream(model_name="m", messages=[user("Hi")]) as stream:
+        await anext(stream.text_stream)
+
+        async def read() -> None:
+            try:
+                await stream.until_done()
+            except ConfigurationError:
+                await stream.__aexit__(None, None, None)
+            else:
+                sys.exit("the child read it")
+
+        def misuse(name: str) -> None:
+            if name != "parent":
+                asyncio.events._set_running_loop(None)  # the parent's
+                asyncio.new_event_loop().run_until_complete(read())
+
+        in_children(1, misuse)
+        await stream.until_done()
+    if stream.text != "HiHi":
+        sys.exit(f"the parent read {stream.text!r}")
     await client.aclose()
 
 

@@ -512,8 +512,12 @@ def test_after_a_fork_no_answer_crosses_to_another_process(serve: Serve, kind: s
     assert len(server.exchanges) == 1 + 5 * 40
 
 
-@pytest.mark.parametrize("kind", ["stream-async", "stream-aiohttp"])
-def test_a_fork_that_lets_go_of_a_stream_does_not_end_it(serve: Serve, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["stream-async", "stream-aiohttp", "leave-sync", "leave-async", "leave-aiohttp"]
+)
+def test_a_fork_that_lets_go_of_a_stream_or_leaves_it_does_not_end_it(
+    serve: Serve, kind: str
+) -> None:
     def script(exchange: Exchange) -> None:
         exchange.begin_stream()
         exchange.piece(CHUNK)

@@ -7,12 +7,13 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, Self, cast
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 from uuid import UUID
 
 from creatify._connection import AnyConnection, AsyncConnection, Connection, ConnectionErrors
 from creatify._errors import (
     APIConnectionError,
+    ConfigurationError,
     CreatifyError,
     ResponseDecodeError,
     StreamError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         AsyncGenerator,
         AsyncIterator,
         Generator,
+        Iterable,
         Iterator,
         Mapping,
     )
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
         TextGenStreamChunk,
         TextGenStreamReceipt,
     )
+
+T = TypeVar("T")
 
 
 class _Stream(Generic[AnyConnection]):
@@ -62,6 +66,7 @@ class _Stream(Generic[AnyConnection]):
         self._opened: list[httpx.Response] = []
         self._iterators: list[object] = []  # over its bytes
         self._search = Search()
+        self._process = -1  # that entered it
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._so_far.chunks} chunks so far>"
@@ -105,7 +110,7 @@ class _Stream(Generic[AnyConnection]):
         """Send the request and take the head of its answer; OutcomeUnknownError if that is lost."""
         if self._entry is not None:
             raise RuntimeError("a stream is entered once: entering it again would pay again")
-        ledger = self._connection.ledger
+        ledger, self._process = self._connection.ledger, os.getpid()
         self._entry = entry = ledger.begin(self._request, self._call.content or b"")
         try:
             with UnderWay(entry):
@@ -120,7 +125,7 @@ class _Stream(Generic[AnyConnection]):
             self._so_far.begin(response)
             self._opened.append(response)
             # Who drops a stream without leaving its block leaves no connection behind.
-            held = (response, self._iterators, os.getpid())
+            held = (response, self._iterators, self._process)
             weakref.finalize(self, self._connection.drop, *held).atexit = False
         except CreatifyError as error:
             if not is_unknown(error):
@@ -145,6 +150,18 @@ class _Stream(Generic[AnyConnection]):
                 " `with client.text_generator.stream(...) as stream:` (`async with` when async)"
             )
         return self._opened[0]
+
+    def _here(self, things: Iterable[T]) -> Iterator[T]:
+        """What a stream has to be ended; in a fork nothing, where all of it is the parent's."""
+        return iter(things if os.getpid() == self._process else ())
+
+    def _check_process(self) -> None:
+        """Raises ConfigurationError in a fork, which would read what the parent misses then."""
+        if os.getpid() != self._process:
+            raise ConfigurationError(
+                "this stream was made before this process was forked, and is the parent's to read:"
+                " make another one"
+            )
 
     @property
     def _entered(self) -> Entry:
@@ -181,9 +198,10 @@ class TextStream(_Stream[Connection]):
         traceback: TracebackType | None,
     ) -> None:
         # A generator that another thread is in can't be closed; its connection can.
-        with suppress(ValueError):
-            self._payloads.close()
-        self._rewind()
+        for payloads in self._here([self._payloads]):
+            with suppress(ValueError):
+                payloads.close()
+            self._rewind()
         self.close()
 
     def __iter__(self) -> Iterator[TextGenStreamChunk]:
@@ -203,7 +221,7 @@ class TextStream(_Stream[Connection]):
 
     def close(self) -> None:
         """Close the connection; what came stays."""
-        for response in self._opened:
+        for response in self._here(self._opened):
             response.close()
 
     @cached_property
@@ -232,6 +250,7 @@ class TextStream(_Stream[Connection]):
         pieces = response.iter_raw()
         self._iterators.append(pieces)
         while True:
+            self._check_process()
             # Not around the yield: what a caller does in between is none of the transport's.
             with ConnectionErrors(response.request):
                 piece = next(pieces, None)
@@ -259,9 +278,10 @@ class AsyncTextStream(_Stream[AsyncConnection]):
         traceback: TracebackType | None,
     ) -> None:
         # A generator that another task is in can't be closed; its connection can.
-        with suppress(RuntimeError):
-            await self._payloads.aclose()
-        self._rewind()
+        for payloads in self._here([self._payloads]):
+            with suppress(RuntimeError):
+                await payloads.aclose()
+            self._rewind()
         await self.close()
 
     def __aiter__(self) -> AsyncIterator[TextGenStreamChunk]:
@@ -288,7 +308,7 @@ class AsyncTextStream(_Stream[AsyncConnection]):
 
     async def close(self) -> None:
         """Close the connection; what came stays."""
-        for response in self._opened:
+        for response in self._here(self._opened):
             await response.aclose()
 
     async def _next_chunk(self) -> TextGenStreamChunk:
@@ -322,6 +342,7 @@ class AsyncTextStream(_Stream[AsyncConnection]):
         pieces = response.aiter_raw()
         self._iterators.append(pieces)
         while True:
+            self._check_process()
             # Not around the yield: what a caller does in between is none of the transport's.
             with ConnectionErrors(response.request):
                 piece = await anext(pieces, None)
