@@ -619,6 +619,28 @@ async def test_an_answer_that_a_hook_or_a_mock_has_read_is_taken(colour: Colour)
 
 
 @pytest.mark.anyio
+async def test_a_stream_belongs_to_the_process_that_entered_it(
+    colour: Colour, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `forking.py` shows of real processes, by the process id alone."""
+
+    def script(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        exchange.piece(CHUNK.replace(b"}]}\n", b', "finishReason": "STOP"}]}\n'))
+        exchange.end_stream()
+
+    client = colour.client(base_url=serve(script).url)
+    async with client.text_generator.stream(**HELLO) as stream:
+        with monkeypatch.context() as patch:
+            patch.setattr("os.getpid", lambda: 0)
+            with pytest.raises(ConfigurationError, match="before this process was forked"):
+                await stream.until_done()
+            await stream.__aexit__(None, None, None)
+        await stream.until_done()
+    assert stream.text == "Hi"
+
+
+@pytest.mark.anyio
 async def test_another_process_has_other_connections_and_refuses_a_given_http_client(
     colour: Colour, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

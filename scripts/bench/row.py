@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -33,6 +33,7 @@ class Row:
 
     key: str
     title: str
+    """As for `plan`: it tells how large what was measured is."""
     unit: str
     work: str
     """A function of a module of `bench`."""
@@ -52,6 +53,17 @@ class Row:
     """At most that many; as many as all the others, if 0."""
     at_once: bool = False
     """Whether the contenders don't take turns: they do next to nothing, for long."""
+
+    def sized(self, *, is_quick: bool) -> Row:
+        """The row as it is measured."""
+        options = {**self.options, **((self.quick or {}) if is_quick else {})}
+        return replace(
+            self,
+            title=self.title.format(**options),
+            plan=self.plan.format(**options),
+            options=options,
+            contenders=self.named if is_quick else self.contenders,
+        )
 
     @property
     def named(self) -> tuple[Contender, ...]:

@@ -115,7 +115,7 @@ _STREAMS: Final = (
     ),
     Row(
         key="async-200",
-        title="200 concurrent async streams",
+        title="{at_once} concurrent async streams",
         unit=_US,
         work="works:streams",
         contenders=(*_ASYNC, _HTTPX_DEFAULT),
@@ -130,7 +130,7 @@ _STREAMS: Final = (
     ),
     Row(
         key="memory",
-        title="memory over a stream of 100,000 chunks",
+        title="memory over a stream of {chunks:,} chunks",
         unit="KiB grown beyond the text, from a tenth of the chunks to all",
         work="works:memory",
         contenders=(
@@ -236,7 +236,7 @@ _BIRTHS: Final = (
     ),
     Row(
         key="import",
-        title="import",
+        title="import of the package alone",
         unit="µs",
         work="works:importing",
         contenders=(

@@ -56,9 +56,10 @@ def server() -> Iterator[str]:
 
 def measure(row: Row, effort: Effort, url: str) -> Result:
     """A row: all contenders are started and warm, and then take turns."""
+    row = row.sized(is_quick=effort.is_quick)
     result = Result(row)
     with ExitStack() as stack:
-        workers = _started(stack, row, url, is_quick=effort.is_quick)
+        workers = _started(stack, row, url)
         for name in list(workers):
             if reason := json.loads(_line(workers[name])):
                 result.absent[name] = reason
@@ -70,12 +71,11 @@ def measure(row: Row, effort: Effort, url: str) -> Result:
     return result
 
 
-def _started(stack: ExitStack, row: Row, url: str, *, is_quick: bool) -> Workers:
-    options = {**row.options, **((row.quick or {}) if is_quick else {})}
+def _started(stack: ExitStack, row: Row, url: str) -> Workers:
     workers = {}
-    for who in row.named if is_quick else row.contenders:
-        arguments = [row.work, who.module, who.face, f"{url}/{row.plan.format(**options)}"]
-        process = _process("bench.worker", *arguments, json.dumps(options), str(row.warm))
+    for who in row.contenders:
+        arguments = [row.work, who.module, who.face, f"{url}/{row.plan}"]
+        process = _process("bench.worker", *arguments, json.dumps(row.options), str(row.warm))
         workers[who.name] = stack.enter_context(process)
     return workers
 
