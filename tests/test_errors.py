@@ -78,6 +78,7 @@ MADE: dict[str, Callable[[], CreatifyError]] = {
     "StreamEventError": lambda: creatify.StreamEventError("text", code=5, **STREAM),
     "TaskFailedError": lambda: creatify.TaskFailedError("text", task=TASK, reason="blocked"),
     "WaitTimeoutError": lambda: creatify.WaitTimeoutError("text", task=TASK),
+    "WebhookError": lambda: creatify.WebhookError("text"),
 }
 HEADERS = {"X-Request-Id": "abc", "Retry-After": "7", "X-Other": "1"}
 

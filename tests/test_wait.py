@@ -330,7 +330,6 @@ def test_a_timeout_names_and_chains_what_the_last_poll_met() -> None:
     ("wrong", "problem"),
     [
         ({"poll": 0.5}, "poll is a PollPolicy"),
-        ({"poll": None}, "poll is a PollPolicy"),
         ({"on_update": "x"}, "on_update is a plain function"),
         ({"on_update": awaited_update}, "on_update is a plain function"),
         ({"timeout": None}, "timeout is in seconds"),

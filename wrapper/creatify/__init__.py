@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         TaskFailedError,
         UnprocessableEntityError,
         WaitTimeoutError,
+        WebhookError,
     )
     from creatify._media import image, video
     from creatify._messages import function_result, model, user
@@ -98,6 +99,7 @@ __all__ = [
     "TextStream",
     "UnprocessableEntityError",
     "WaitTimeoutError",
+    "WebhookError",
     "__version__",
     "function_result",
     "image",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from creatify._errors import (
     APIStatusError,
@@ -32,6 +33,18 @@ ABSENT: Final = frozenset({404, 405})
 _GRACE: Final = 5.0  # seconds that a task may be unknown: it may not have reached every server yet
 _LONGEST_ASKED: Final = 60.0  # seconds of Retry-After that are obeyed, as by a call
 _ENDS: Final = frozenset({TextGenResponseStatusEnum.DONE, TextGenResponseStatusEnum.FAILED})
+_AT_ONCE: Final = len(TextGenResponseStatusEnum)  # hints: a task's changes may follow quickly
+_MOMENTS: Final = itertools.count()  # in order, whatever the clock's grain: hints, and requests
+
+
+class Hints(Protocol):
+    """Where hints arrive that there is news of a task; `creatify.webhooks.Inbox` is one."""
+
+    def subscribe(self, task_id: UUID, hint: Callable[[], object], /) -> Callable[[], object]:
+        """Call `hint` when one of that task arrives, from any thread; what is returned ends that.
+
+        At once, if one arrived when nobody was there to hear it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +78,52 @@ class PollPolicy:
         return min(max(delay, self.minimum), self.maximum)
 
 
+_POLL: Final = PollPolicy()
+_POLL_BESIDE_HINTS: Final = PollPolicy(minimum=2.0, maximum=30.0)
+
+
 @dataclass(frozen=True, slots=True)
 class WaitOptions:
     """How a wait goes: `timeout` in seconds."""
 
     timeout: float
-    poll: PollPolicy = PollPolicy()
+    poll: PollPolicy | None = None
     on_update: OnUpdate | None = None
+    inbox: Hints | None = None
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError, so that nothing is paid for before a mistake is found."""
         check_seconds(self.timeout, "timeout")
-        if not isinstance(self.poll, PollPolicy):
+        if not isinstance(self.poll, PollPolicy | None):
             raise ConfigurationError(f"poll is a PollPolicy, and not {self.poll!r}")
         check_function(self.on_update, "on_update", "a task")
+        can_be_heard = callable(getattr(self.inbox, "subscribe", None))
+        if self.inbox is not None and (isinstance(self.inbox, type) or not can_be_heard):
+            raise ConfigurationError("inbox is a creatify.webhooks.Inbox(), and nothing else")
+
+    @property
+    def policy(self) -> PollPolicy:
+        """How often the task is polled: where hints come, a poll is for those that are lost."""
+        if self.poll is not None:
+            return self.poll
+        return _POLL if self.inbox is None else _POLL_BESIDE_HINTS
 
 
 class Awaited:
     """One task in one wait. The schedule tells it what was seen; its wait asks what follows.
 
-    `due` is when it is looked at next, by `clock`.
+    It is looked at when a poll is planned, and at hints. A hint may be anybody's, and is no more
+    than a reason to look. It holds until a request that was sent after it is answered. The first
+    few are followed at once, as many as a task has statuses; then one in `poll.minimum` seconds.
     """
 
     def __init__(
         self, task_id: UUID, waits: WaitOptions, clock: Clock = time.monotonic, *, began: float
     ) -> None:
         self.id = task_id
+        self.inbox = waits.inbox
         self.task: TextGenResponse | None = None
-        self.due = self.began = began
+        self.planned = self.began = began  # the next poll, by `clock`
         self.delay = 0.0
         self.is_unlisted = False  # it was missing from the list: only its own answer tells
         self.error: CreatifyError | None = None  # what ended the wait
@@ -102,6 +133,23 @@ class Awaited:
         self._told: TextGenResponse | None = None
         self._asked_to_wait = 0.0
         self._absent_since: float | None = None
+        self._hinted = self._heeded = -1  # moments: the last hint, the last request with an answer
+        self._hint_due = self._hints_until = self._not_before = -math.inf
+
+    @property
+    def due(self) -> float:
+        """When it is looked at next, by `clock`."""
+        if not self._is_hinted:
+            return self.planned
+        return min(self.planned, max(self._hint_due, self._not_before))
+
+    def is_due(self, now: float, soon: float) -> bool:
+        """Whether to look now; also at what is planned within the share `soon` of its delay."""
+        return self.due <= now or self.planned - self.delay * soon <= now
+
+    @property
+    def _is_hinted(self) -> bool:
+        return self._hinted > self._heeded
 
     @property
     def is_over(self) -> bool:
@@ -120,10 +168,20 @@ class Awaited:
             self._told = task
         self.plan()
 
-    def saw(self, task: TextGenResponse) -> None:
-        """Take what was found."""
+    def hint(self, ring: Callable[[], object]) -> None:
+        """Look soon, and ring for it; from any thread."""
+        if not self._is_hinted:
+            now, pause = self._clock(), self._waits.policy.minimum
+            self._hint_due = max(now, self._hints_until - (_AT_ONCE - 1) * pause)
+            self._hints_until = max(now, self._hints_until) + pause
+        self._hinted = moment()
+        ring()
+
+    def saw(self, task: TextGenResponse, asked: int = -1) -> None:
+        """Take what was found by a request that was sent at the moment `asked`."""
         self.last_error = self._absent_since = None
-        self._asked_to_wait = 0.0
+        self._asked_to_wait, self._not_before = 0.0, -math.inf
+        self._heeded = max(self._heeded, asked)
         if task != self.task:
             self.task = task
 
@@ -131,13 +189,16 @@ class Awaited:
         """Take a failed look: a delay, or the end where looking on is of no use."""
         self.last_error = error
         self._asked_to_wait = 0.0
+        now = self._clock()
         if isinstance(error, APIStatusError):
             self._asked_to_wait = min(retry_after(error.headers) or 0.0, _LONGEST_ASKED)
             if _is_absent(error):
-                now = self._clock()
                 self._absent_since = now if self._absent_since is None else self._absent_since
                 if now - self._absent_since > _GRACE:
                     self.error = error
+        hinted_for = now - self._hint_due if self._is_hinted else 0.0
+        again = self._waits.policy.delay(hinted_for, 0.0)
+        self._not_before = now + max(again, self._asked_to_wait)
         if isinstance(error, AuthenticationError | PermissionDeniedError | ConfigurationError):
             self.error = error
 
@@ -150,10 +211,10 @@ class Awaited:
         later. One of `count` tasks waits a little longer than a single one would, up to `pace`
         seconds.
         """
-        now, poll = self._clock(), self._waits.poll
+        now, poll = self._clock(), self._waits.policy
         delay = poll.delay(now - max(self.began, since), chance)
         self.delay = max(delay, min(pace, count * poll.minimum))
-        self.due = now + min(max(self.delay, self._asked_to_wait), max(self.left, 0.0))
+        self.planned = now + min(max(self.delay, self._asked_to_wait), max(self.left, 0.0))
 
     @property
     def has_news(self) -> bool:
@@ -201,3 +262,8 @@ class Awaited:
 
 def _is_absent(error: CreatifyError) -> bool:
     return isinstance(error, APIStatusError) and error.status_code in ABSENT
+
+
+def moment() -> int:
+    """The number of this moment, above those of all earlier ones."""
+    return next(_MOMENTS)

@@ -23,7 +23,8 @@
     │   ├── StreamIdleError         also a TimeoutError
     │   └── StreamEventError        the API sent an error inside the stream: .code, .message
     ├── TaskFailedError             .task, .reason
-    └── WaitTimeoutError            also a TimeoutError: .task (last seen); it is still running
+    ├── WaitTimeoutError            also a TimeoutError: .task (last seen); it is still running
+    └── WebhookError                what arrived is no webhook's (also a ValueError)
 
 Each of them pickles and keeps its fields, so that a task queue can carry it. Its text is one line:
 what happened, what was charged, what to do next. No message, field or repr holds a credential.
@@ -267,6 +268,10 @@ class WaitTimeoutError(CreatifyError, TimeoutError):
     def __init__(self, message: str, *, task: TextGenResponse | None) -> None:
         super().__init__(message)
         self.task = task
+
+
+class WebhookError(CreatifyError, ValueError):
+    """What arrived is no event that a webhook tells: nothing follows from it."""
 
 
 def one_line(text: str) -> str:

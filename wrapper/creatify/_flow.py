@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from threading import get_ident
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
 from creatify._errors import APIConnectionError, CreatifyError
@@ -31,7 +33,7 @@ class Send(Generic[Request]):
 
 
 class Wake:
-    """Ends a sleep early, from another thread or another task of the same event loop."""
+    """Ends a sleep early, from any thread."""
 
     def __init__(self) -> None:
         self.rung = threading.Event()
@@ -170,14 +172,22 @@ def _sleep(step: Sleep) -> None:
 async def _sleep_async(step: Sleep) -> None:
     from asyncio import get_running_loop  # noqa: PLC0415 - a synchronous program never needs it
 
-    over = get_running_loop().create_future()
+    loop, thread = get_running_loop(), get_ident()
+    over = loop.create_future()
 
     def end() -> None:
         if not over.done():
             over.set_result(None)
 
-    timer = get_running_loop().call_later(step.seconds, end)
-    step.wake.tell = end
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop was closed under its task
+            if get_ident() == thread:
+                end()
+            else:
+                loop.call_soon_threadsafe(end)
+
+    timer = loop.call_later(step.seconds, end)
+    step.wake.tell = tell
     try:
         if not step.wake.rung.is_set():
             await over

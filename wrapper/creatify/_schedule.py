@@ -10,12 +10,13 @@ import math
 import random
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from creatify import _operations
-from creatify._awaited import ABSENT
+from creatify._awaited import ABSENT, moment
 from creatify._body import NotWorthError
 from creatify._errors import (
     APIStatusError,
@@ -68,10 +69,15 @@ class Schedule:
 
     @contextmanager
     def joined(self, own: Collection[Awaited], wake: Wake) -> Iterator[None]:
-        """Let everybody look for one's own tasks; news of them ring."""
+        """Let everybody look for one's own tasks; news of them ring, and hints."""
         self._awaited.update(dict.fromkeys(own, wake))
         try:
-            yield
+            with ExitStack() as subscriptions:
+                for awaited in own:
+                    if awaited.inbox is not None:
+                        hint = partial(awaited.hint, wake.ring)
+                        subscriptions.callback(awaited.inbox.subscribe(awaited.id, hint))
+                yield
         finally:
             for awaited in own:
                 self._awaited.pop(awaited, None)
@@ -101,7 +107,9 @@ class Schedule:
         now, everybody = self._clock(), dict(self._awaited)
         # In any order, so that one that hangs keeps no other from being looked at for ever.
         others = random.sample(list(everybody), len(everybody))
-        due = [a for a in (*own, *others) if a.due - a.delay * _SOON <= now and not a.is_over]
+        # A poll takes along what is due soon. A hint does not: it costs one request, and is quick.
+        soon = _SOON if any(awaited.planned <= now for awaited in own) else 0.0
+        due = [a for a in (*own, *others) if a.is_due(now, soon) and not a.is_over]
         bounds = _Bounds(options, now + max(left, _SHORTEST), self._clock)
         look = _Look(self._costs, everybody, due, bounds)
         try:
@@ -181,7 +189,7 @@ class _Look:
     def _list(self, most_bytes: int | None) -> Steps[None]:
         """Look in the list, for all; not further into it than is worth it."""
         operation = _operations.find_tasks(self._all.keys(), self._bounds.now(), most_bytes)
-        began = self._clock()
+        began, asked = self._clock(), moment()
         try:
             response = yield Send(operation.call)
             seconds = self._clock() - began
@@ -203,13 +211,13 @@ class _Look:
                 for awaited in awaiting:
                     awaited.is_unlisted = task_id not in tasks
                 if task_id in tasks:
-                    self._saw(task_id, tasks[task_id])
+                    self._saw(task_id, tasks[task_id], asked)
 
     def _retrieve(self, task_ids: list[UUID], absent: dict[UUID, APIStatusError]) -> Steps[None]:
         """Look at some tasks, each by itself."""
         options = self._bounds.now()
         operations = [_operations.retrieve(task_id, options) for task_id in task_ids]
-        began = self._clock()
+        began, asked = self._clock(), moment()
         # A list, though the type of a flow knows of single answers only.
         answers: Any = yield SendAll([operation.call for operation in operations])
         seconds = (self._clock() - began) / len(answers)
@@ -219,7 +227,7 @@ class _Look:
             if isinstance(found, TextGenResponse):
                 self._costs.retrieve = _cost(len(met.content), seconds)
                 self._costs.misses = 0
-                self._saw(task_id, found)
+                self._saw(task_id, found, asked)
             elif isinstance(found, APIStatusError) and found.status_code in ABSENT:
                 absent[task_id] = found
             elif isinstance(found, _OF_ALL):
@@ -230,10 +238,10 @@ class _Look:
         for task_id, error in lost.items():
             self._failed(list(self._due) if is_down else [task_id], error)
 
-    def _saw(self, task_id: UUID, task: TextGenResponse) -> None:
+    def _saw(self, task_id: UUID, task: TextGenResponse, asked: int) -> None:
         self._due.pop(task_id, None)
         for awaited in self._all[task_id]:
-            awaited.saw(task)
+            awaited.saw(task, asked)
             self.told[awaited] = None
 
     def _failed(self, task_ids: Iterable[UUID], error: CreatifyError) -> None:

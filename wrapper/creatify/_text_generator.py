@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
 from creatify import _operations, _request
 from creatify._accumulator import Accumulator
-from creatify._awaited import OnUpdate, PollPolicy, WaitOptions
+from creatify._awaited import Hints, OnUpdate, PollPolicy, WaitOptions
 from creatify._connection import AnyConnection, Connection
 from creatify._flow import run
 from creatify._generation import create, generate
@@ -32,7 +32,6 @@ IDLE_TIMEOUT: Final = 60.0
 """Seconds between two events of a stream."""
 MAX_EVENT_SIZE: Final = 64 * 1024 * 1024
 """Bytes of one event of a stream."""
-POLL: Final = PollPolicy()
 
 
 class BaseTextGenerator(Generic[AnyConnection]):
@@ -47,10 +46,10 @@ class BaseTextGenerator(Generic[AnyConnection]):
         return self._connection.ledger, self._connection.schedule
 
     def _completed(
-        self, tasks: Iterable[TextGenResponse | UUID | str], timeout: float
+        self, tasks: Iterable[TextGenResponse | UUID | str], waits: WaitOptions
     ) -> Completed:
         connection = self._connection
-        return Completed(tasks, WaitOptions(timeout), self._options, lambda: connection.schedule)
+        return Completed(tasks, waits, self._options, lambda: connection.schedule)
 
     def _streaming(
         self,
@@ -116,8 +115,9 @@ class TextGenerator(BaseTextGenerator[Connection]):
         /,
         *,
         timeout: float = WAIT_TIMEOUT,
-        poll: PollPolicy = POLL,
+        poll: PollPolicy | None = None,
         on_update: OnUpdate | None = None,
+        inbox: Hints | None = None,
     ) -> TextGenResponse: ...
 
     @overload
@@ -127,8 +127,9 @@ class TextGenerator(BaseTextGenerator[Connection]):
         /,
         *,
         timeout: float = WAIT_TIMEOUT,
-        poll: PollPolicy = POLL,
+        poll: PollPolicy | None = None,
         on_update: OnUpdate | None = None,
+        inbox: Hints | None = None,
         **fields: Unpack[TextGenRequestParams],
     ) -> TextGenResponse: ...
 
@@ -138,18 +139,20 @@ class TextGenerator(BaseTextGenerator[Connection]):
         /,
         *,
         timeout: float = WAIT_TIMEOUT,
-        poll: PollPolicy = POLL,
+        poll: PollPolicy | None = None,
         on_update: OnUpdate | None = None,
+        inbox: Hints | None = None,
         **fields: Any,
     ) -> TextGenResponse:
         """Create a task, wait until it is done, and return it: `create`, then `wait`.
 
         `timeout` (seconds) bounds both together. `on_update` is called with the task when it has
         been created and each time it has changed: keep its id there to `wait` on after a crash.
+        `poll` and `inbox` as in `wait`; the `webhook_url` of the request leads to the inbox.
         Raises what `wait` raises.
         """
         body = _request.as_request(request, fields)
-        waits = WaitOptions(timeout, poll, on_update)
+        waits = WaitOptions(timeout, poll, on_update, inbox)
         steps = generate(body, waits, self._options, *self._shared)
         return run(steps, self._connection.fetch)
 
@@ -175,43 +178,56 @@ class TextGenerator(BaseTextGenerator[Connection]):
         task: TextGenResponse | UUID | str,
         *,
         timeout: float = WAIT_TIMEOUT,
-        poll: PollPolicy = POLL,
+        poll: PollPolicy | None = None,
         on_update: OnUpdate | None = None,
+        inbox: Hints | None = None,
     ) -> TextGenResponse:
         """Poll a task, given as itself or by its id, until it is done, and return it.
 
         `timeout` in seconds. `on_update` is called with the task each time it has changed. A
-        failed poll only delays the next. Raises TaskFailedError; WaitTimeoutError with the task as
-        last seen; AuthenticationError and PermissionDeniedError; NotFoundError for a task that
-        stays unknown.
+        failed poll only delays the next. `inbox`, a `creatify.webhooks.Inbox`, has the task looked
+        at when a webhook of it arrives, too. `poll` (default: PollPolicy(), and with an inbox
+        PollPolicy(minimum=2.0, maximum=30.0)) is how often it is polled. Raises TaskFailedError;
+        WaitTimeoutError with the task as last seen; AuthenticationError and PermissionDeniedError;
+        NotFoundError for a task that stays unknown.
         """
-        waits = WaitOptions(timeout, poll, on_update)
+        waits = WaitOptions(timeout, poll, on_update, inbox)
         steps = wait(task, waits, self._options, self._connection.schedule)
         return run(steps, self._connection.fetch)
 
     def wait_all(
-        self, tasks: Iterable[TextGenResponse | UUID | str], *, timeout: float = WAIT_TIMEOUT
+        self,
+        tasks: Iterable[TextGenResponse | UUID | str],
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        inbox: Hints | None = None,
     ) -> builtins.list[TextGenResponse]:
         """Poll several tasks until all are done, and return them in the order given.
 
         They share the polls: one call of the list, or a call for each where that is cheaper.
-        `timeout` in seconds. Raises, when all are over, TaskFailedError for the first that failed;
-        WaitTimeoutError; both have all tasks in `.tasks`. Raises what `wait` raises for a task that
-        stays unknown.
+        `timeout` in seconds; `inbox` as in `wait`. Raises, when all are over, TaskFailedError for
+        the first that failed; WaitTimeoutError; both have all tasks in `.tasks`. Raises what `wait`
+        raises for a task that stays unknown.
         """
-        steps = wait_all(tasks, WaitOptions(timeout), self._options, self._connection.schedule)
+        waits = WaitOptions(timeout, inbox=inbox)
+        steps = wait_all(tasks, waits, self._options, self._connection.schedule)
         return run(steps, self._connection.fetch)
 
     def as_completed(
-        self, tasks: Iterable[TextGenResponse | UUID | str], *, timeout: float = WAIT_TIMEOUT
+        self,
+        tasks: Iterable[TextGenResponse | UUID | str],
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        inbox: Hints | None = None,
     ) -> Iterator[TextGenResponse]:
         """Each of several tasks as it is done, once; also one that failed: see its `status`.
 
-        They share the polls, as those of `wait_all`. `timeout` (seconds) counts from the call.
-        Raises WaitTimeoutError with all tasks in `.tasks`; and after the last, what `wait` raises
-        for a task that stays unknown.
+        They share the polls, as those of `wait_all`. `timeout` (seconds) counts from the call;
+        `inbox` as in `wait`. Raises WaitTimeoutError with all tasks in `.tasks`; and after the
+        last, what `wait` raises for a task that stays unknown.
         """
-        completed, fetch = self._completed(tasks, timeout), self._connection.fetch
+        waits, fetch = WaitOptions(timeout, inbox=inbox), self._connection.fetch
+        completed = self._completed(tasks, waits)
         return iter(lambda: run(completed.next(), fetch), None)
 
     @overload
