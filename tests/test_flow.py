@@ -138,6 +138,58 @@ async def test_who_rings_ends_a_sleep(drive: Drive) -> None:
     assert time.monotonic() - started < 10
 
 
+async def test_a_sleep_in_an_event_loop_ends_also_from_another_thread() -> None:
+    wake = Wake()
+
+    def flow() -> Flow[str, str, object]:
+        return (yield Sleep(60, wake))
+
+    started = time.monotonic()
+    ringer = threading.Timer(0.05, wake.ring)
+    ringer.start()
+
+    async def send(_: str) -> str:
+        return ""
+
+    assert await run_async(flow(), send) is None
+    ringer.join()
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("where", ["here", "in another thread"])
+def test_who_sleeps_in_a_loop_that_was_closed_may_be_rung_and_is_left_alone(where: str) -> None:
+    wake = Wake()
+
+    def flow() -> Flow[str, str, object]:
+        return (yield Sleep(60, wake))
+
+    async def send(_: str) -> str:
+        return ""
+
+    loop = asyncio.new_event_loop()
+    sleeper = run_async(flow(), send)
+    task = loop.create_task(sleeper)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    met: list[object] = []
+
+    def ring() -> None:
+        try:
+            wake.ring()
+        except RuntimeError as error:
+            met.append(error)
+
+    if where == "here":
+        ring()
+    else:
+        thread = threading.Thread(target=ring)
+        thread.start()
+        thread.join()
+    assert met == []
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # which is the point
+    sleeper.close()
+
+
 async def test_an_error_of_the_tree_is_raised_at_the_yield_and_may_be_handled(drive: Drive) -> None:
     def fail(_: str) -> str:
         raise APIConnectionError("lost", request_sent=True)

@@ -133,23 +133,21 @@ class Awaited:
         self._told: TextGenResponse | None = None
         self._asked_to_wait = 0.0
         self._absent_since: float | None = None
-        self._hinted = self._heeded = -1  # moments: the last hint, the last request with an answer
+        self._hinted = self._asked = (
+            self._heeded
+        ) = -1  # moments: a hint, a request, an answered one
         self._hint_due = self._hints_until = self._not_before = -math.inf
 
     @property
     def due(self) -> float:
         """When it is looked at next, by `clock`."""
-        if not self._is_hinted:
+        if self._hinted <= self._heeded:
             return self.planned
         return min(self.planned, max(self._hint_due, self._not_before))
 
     def is_due(self, now: float, soon: float) -> bool:
         """Whether to look now; also at what is planned within the share `soon` of its delay."""
         return self.due <= now or self.planned - self.delay * soon <= now
-
-    @property
-    def _is_hinted(self) -> bool:
-        return self._hinted > self._heeded
 
     @property
     def is_over(self) -> bool:
@@ -170,18 +168,22 @@ class Awaited:
 
     def hint(self, ring: Callable[[], object]) -> None:
         """Look soon, and ring for it; from any thread."""
-        if not self._is_hinted:
+        if self._hinted <= self._asked:
             now, pause = self._clock(), self._waits.policy.minimum
             self._hint_due = max(now, self._hints_until - (_AT_ONCE - 1) * pause)
             self._hints_until = max(now, self._hints_until) + pause
-        self._hinted = moment()
+        self._hinted = next(_MOMENTS)
         ring()
 
-    def saw(self, task: TextGenResponse, asked: int = -1) -> None:
-        """Take what was found by a request that was sent at the moment `asked`."""
+    def ask(self) -> None:
+        """Note that a request is sent now: what it finds is an answer to hints before it."""
+        self._asked = next(_MOMENTS)
+
+    def saw(self, task: TextGenResponse) -> None:
+        """Take what was found."""
         self.last_error = self._absent_since = None
         self._asked_to_wait, self._not_before = 0.0, -math.inf
-        self._heeded = max(self._heeded, asked)
+        self._heeded = self._asked
         if task != self.task:
             self.task = task
 
@@ -196,7 +198,7 @@ class Awaited:
                 self._absent_since = now if self._absent_since is None else self._absent_since
                 if now - self._absent_since > _GRACE:
                     self.error = error
-        hinted_for = now - self._hint_due if self._is_hinted else 0.0
+        hinted_for = now - self._hint_due if self._hinted > self._heeded else 0.0
         again = self._waits.policy.delay(hinted_for, 0.0)
         self._not_before = now + max(again, self._asked_to_wait)
         if isinstance(error, AuthenticationError | PermissionDeniedError | ConfigurationError):
@@ -262,8 +264,3 @@ class Awaited:
 
 def _is_absent(error: CreatifyError) -> bool:
     return isinstance(error, APIStatusError) and error.status_code in ABSENT
-
-
-def moment() -> int:
-    """The number of this moment, above those of all earlier ones."""
-    return next(_MOMENTS)

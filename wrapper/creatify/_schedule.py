@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from creatify import _operations
-from creatify._awaited import ABSENT, moment
+from creatify._awaited import ABSENT
 from creatify._body import NotWorthError
 from creatify._errors import (
     APIStatusError,
@@ -189,7 +189,7 @@ class _Look:
     def _list(self, most_bytes: int | None) -> Steps[None]:
         """Look in the list, for all; not further into it than is worth it."""
         operation = _operations.find_tasks(self._all.keys(), self._bounds.now(), most_bytes)
-        began, asked = self._clock(), moment()
+        began = self._asked(self._all)
         try:
             response = yield Send(operation.call)
             seconds = self._clock() - began
@@ -211,13 +211,13 @@ class _Look:
                 for awaited in awaiting:
                     awaited.is_unlisted = task_id not in tasks
                 if task_id in tasks:
-                    self._saw(task_id, tasks[task_id], asked)
+                    self._saw(task_id, tasks[task_id])
 
     def _retrieve(self, task_ids: list[UUID], absent: dict[UUID, APIStatusError]) -> Steps[None]:
         """Look at some tasks, each by itself."""
         options = self._bounds.now()
         operations = [_operations.retrieve(task_id, options) for task_id in task_ids]
-        began, asked = self._clock(), moment()
+        began = self._asked(task_ids)
         # A list, though the type of a flow knows of single answers only.
         answers: Any = yield SendAll([operation.call for operation in operations])
         seconds = (self._clock() - began) / len(answers)
@@ -227,7 +227,7 @@ class _Look:
             if isinstance(found, TextGenResponse):
                 self._costs.retrieve = _cost(len(met.content), seconds)
                 self._costs.misses = 0
-                self._saw(task_id, found, asked)
+                self._saw(task_id, found)
             elif isinstance(found, APIStatusError) and found.status_code in ABSENT:
                 absent[task_id] = found
             elif isinstance(found, _OF_ALL):
@@ -238,10 +238,17 @@ class _Look:
         for task_id, error in lost.items():
             self._failed(list(self._due) if is_down else [task_id], error)
 
-    def _saw(self, task_id: UUID, task: TextGenResponse, asked: int) -> None:
+    def _asked(self, task_ids: Iterable[UUID]) -> float:
+        """When it is asked for these, which is now."""
+        for task_id in task_ids:
+            for awaited in self._all[task_id]:
+                awaited.ask()
+        return self._clock()
+
+    def _saw(self, task_id: UUID, task: TextGenResponse) -> None:
         self._due.pop(task_id, None)
         for awaited in self._all[task_id]:
-            awaited.saw(task, asked)
+            awaited.saw(task)
             self.told[awaited] = None
 
     def _failed(self, task_ids: Iterable[UUID], error: CreatifyError) -> None:
