@@ -139,6 +139,11 @@ class TestParse:
             with pytest.raises(WebhookError, match=f"more than {size - 1} bytes"):
                 parse(body, max_size=size - 1)
 
+    def test_what_is_too_large_is_not_cut(self) -> None:
+        for body in (BODY + b" ", BODY.decode() + " "):
+            with pytest.raises(WebhookError, match="more than"):
+                parse(body, max_size=len(BODY))
+
     @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, None])
     def test_a_wrong_size_is_refused(self, wrong: Any) -> None:
         with pytest.raises(ConfigurationError, match="max_size"):

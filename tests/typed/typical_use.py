@@ -18,6 +18,7 @@ from creatify import (
     model,
     user,
 )
+from creatify.webhooks import Inbox, WebhookApp, WebhookEvent, confirm, parse, webhook_token
 from creatify_api.api.text_generator import sse_text_generator_list
 from creatify_api.models import (
     FunctionCallPart,
@@ -90,6 +91,23 @@ async def and_the_async_one() -> None:
                 assert_type(chunk, TextGenStreamChunk)
             async for text in stream.text_stream:
                 assert_type(text, str)
+
+
+async def webhooks_are_typed(client: Creatify, async_client: AsyncCreatify) -> None:
+    async def on_event(event: WebhookEvent) -> None:
+        print(event.status == "done", event.payload["id"])
+
+    inbox = Inbox()
+    apps = [WebhookApp(inbox, secret="..."), WebhookApp(on_event), WebhookApp(print)]
+    url = f"https://example.com/{webhook_token('...', 'order', '17')}"
+    done = client.text_generator.generate(
+        model_name="m", messages=[user("Hello")], webhook_url=url, inbox=inbox
+    )
+    await async_client.text_generator.wait_all([done], inbox=inbox)
+    assert_type(parse(b"").id, UUID)
+    assert_type(confirm(client, b""), TextGenResponse)
+    assert_type(await confirm(async_client, parse("")), TextGenResponse)
+    print(apps)
 
 
 def errors_have_typed_fields(client: Creatify) -> None:
