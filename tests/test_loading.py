@@ -38,7 +38,9 @@ def test_the_clients_load_httpx_and_attrs_and_of_the_rest_only_the_standard_libr
 def test_the_clients_leave_the_rest_to_the_first_need() -> None:
     # httpx has loaded what it needs itself, and what belongs to its command line.
     loaded = _loaded(f"from creatify import *; {_CLIENTS}", after="httpx, httpcore")
-    assert loaded.isdisjoint({"asyncio", "difflib", "tomllib", "creatify.testing"})
+    assert loaded.isdisjoint(
+        {"asyncio", "difflib", "tomllib", "creatify.testing", "creatify.webhooks"}
+    )
 
 
 def test_making_a_client_opens_nothing() -> None:
