@@ -133,9 +133,8 @@ class Awaited:
         self._told: TextGenResponse | None = None
         self._asked_to_wait = 0.0
         self._absent_since: float | None = None
-        self._hinted = self._asked = (
-            self._heeded
-        ) = -1  # moments: a hint, a request, an answered one
+        # The moments of the last hint, request, and request that was answered.
+        self._hinted = self._asked = self._heeded = -1
         self._hint_due = self._hints_until = self._not_before = -math.inf
 
     @property
