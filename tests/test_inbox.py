@@ -17,6 +17,7 @@ from simulation import Simulation, task, task_id
 
 from creatify import (
     AsyncCreatify,
+    AuthenticationError,
     ConfigurationError,
     Creatify,
     InvalidRequestError,
@@ -24,7 +25,7 @@ from creatify import (
     PollPolicy,
     user,
 )
-from creatify._awaited import WaitOptions
+from creatify._awaited import Awaited, WaitOptions
 from creatify._flow import Sleep
 from creatify._options import Options
 from creatify._schedule import Schedule
@@ -186,12 +187,22 @@ class TestWhileOthersLook:
         assert [at for at, _ in one.world.sent] == [5.0, 6.0]
         assert ran.ended_at == 7.0
 
-    def test_a_look_of_another_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_look_of_another_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("simulation.RETRIEVE_SECONDS", 1.0)
         one = Hinted([1.2, 99.0])
         ran = one.run((1.0, 1), (1.2, 0))
-        assert ran[0].ended_at == 3.0
-        assert [at for at, _ in one.world.sent[:2]] == [1.0, 2.0]
+        assert ran[0].ended_at == 2.2
+        assert [at for at, _ in one.world.sent[:2]] == [1.0, 1.2]
+
+    def test_the_end_stays_the_end_whatever_an_older_request_is_answered(self) -> None:
+        for older in ("running", 401):
+            awaited = Awaited(task_id(0), WaitOptions(9.0), began=0.0)
+            awaited.saw(TextGenResponse.from_dict(task(0, "done")))
+            if older == 401:
+                awaited.failed(AuthenticationError("no", status_code=401, body="", headers={}))
+            else:
+                awaited.saw(running(0))
+            assert awaited.outcome().status == "done"
 
     def test_one_that_was_put_off_is_answered_by_a_poll_that_comes_first(self) -> None:
         one = Hinted([20.0], poll=PollPolicy(minimum=4.0, maximum=4.0))

@@ -144,6 +144,10 @@ class Awaited:
             return self.planned
         return min(self.planned, max(self._hint_due, self._not_before))
 
+    def is_hinted(self, now: float) -> bool:
+        """Whether to follow a hint now that came after the last request."""
+        return self._hinted > self._asked and max(self._hint_due, self._not_before) <= now
+
     def is_due(self, now: float, soon: float) -> bool:
         """Whether to look now; also at what is planned within the share `soon` of its delay."""
         return self.due <= now or self.planned - self.delay * soon <= now
@@ -179,7 +183,9 @@ class Awaited:
         self._asked = next(_MOMENTS)
 
     def saw(self, task: TextGenResponse) -> None:
-        """Take what was found."""
+        """Take what was found, unless a later request that was quicker has found the end."""
+        if self.is_over:
+            return
         self.last_error = self._absent_since = None
         self._asked_to_wait, self._not_before = 0.0, -math.inf
         self._heeded = self._asked
@@ -188,6 +194,8 @@ class Awaited:
 
     def failed(self, error: CreatifyError) -> None:
         """Take a failed look: a delay, or the end where looking on is of no use."""
+        if self.is_over:
+            return
         self.last_error = error
         self._asked_to_wait = 0.0
         now = self._clock()

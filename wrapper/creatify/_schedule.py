@@ -84,17 +84,21 @@ class Schedule:
 
     def step(self, own: Collection[Awaited], wake: Wake, options: Options) -> Steps[None]:
         """Look, if it is time to and nobody does, else sleep until there may be news."""
-        delay = min(awaited.due for awaited in own) - self._clock()
+        now = self._clock()
+        delay = min(awaited.due for awaited in own) - now
         left = max(min(awaited.left for awaited in own), 0.0)
         if delay > 0:
             yield Sleep(delay, wake)
         elif self._looking.acquire(blocking=False):
             try:
-                yield from self._look(own, options, left)
+                yield from self._look(dict(self._awaited), self._due(own, now), options, left)
             finally:
                 self._looking.release()
                 for blocked in list(self._blocked):
                     blocked.ring()
+        elif hinted := [awaited for awaited in own if awaited.is_hinted(now)]:
+            # The look under way may be long, and too old for the hint.
+            yield from self._look(dict.fromkeys(hinted, wake), hinted, options, left)
         else:
             self._blocked[wake] = None
             try:
@@ -103,13 +107,18 @@ class Schedule:
             finally:
                 self._blocked.pop(wake, None)
 
-    def _look(self, own: Collection[Awaited], options: Options, left: float) -> Steps[None]:
-        now, everybody = self._clock(), dict(self._awaited)
+    def _due(self, own: Collection[Awaited], now: float) -> list[Awaited]:
+        """What to look at now, one's own first."""
         # In any order, so that one that hangs keeps no other from being looked at for ever.
-        others = random.sample(list(everybody), len(everybody))
+        others = random.sample(list(self._awaited), len(self._awaited))
         # A poll takes along what is due soon. A hint does not: it costs one request, and is quick.
         soon = _SOON if any(awaited.planned <= now for awaited in own) else 0.0
-        due = [a for a in (*own, *others) if a.is_due(now, soon) and not a.is_over]
+        return [a for a in (*own, *others) if a.is_due(now, soon) and not a.is_over]
+
+    def _look(
+        self, everybody: dict[Awaited, Wake], due: list[Awaited], options: Options, left: float
+    ) -> Steps[None]:
+        now = self._clock()
         bounds = _Bounds(options, now + max(left, _SHORTEST), self._clock)
         look = _Look(self._costs, everybody, due, bounds)
         try:
