@@ -444,6 +444,7 @@ def test_while_it_runs_it_cannot_be_entered_again() -> None:
     [
         ({"fail_when": "boom"}, TypeError, "fail_when must be callable, not 'boom'."),
         ({"fail_when": None}, TypeError, "fail_when must be callable, not None."),
+        ({"answer_when": "boom"}, TypeError, "answer_when must be callable, not 'boom'."),
         ({"credits": "10"}, TypeError, "credits must be a number, not '10'."),
         ({"credits": -1}, ValueError, "credits must be 0 or more, not -1."),
         ({"credits": float("nan")}, ValueError, "credits must be 0 or more, not nan."),

@@ -129,6 +129,25 @@ def test_a_prompt_fails_for_the_reason_that_fail_when_gives() -> None:
         assert task["failed_reason"] == "All fail."
 
 
+def test_the_model_answers_what_answer_when_says_and_else_what_is_made_up() -> None:
+    calls = [{"name": "weather", "args": {"city": "Paris"}}, {"name": "time"}]
+    said: dict[str, Any] = {"text": "Said.", "calls": calls}
+    config = {"response_json_schema": {"type": "object"}}
+
+    def answer_when(request: Any) -> Any:
+        return said.get(request["messages"][0]["content"])
+
+    with emulated(answer_when=answer_when) as (_, client):
+        task = client.post(TASKS, json=ask("text", sync=True, config=config)).json()
+        assert (task["response_text"], task["response_function_calls"]) == ("Said.", [])
+        task = client.post(TASKS, json=ask("calls", sync=True)).json()
+        assert (task["response_text"], task["response_function_calls"]) == ("", calls)
+        assert "functionCall" in client.post(STREAM, json=ask("calls")).text
+        assert (
+            "On “other”" in client.post(TASKS, json=ask("other", sync=True)).json()["response_text"]
+        )
+
+
 def _raises(_: Any) -> str:
     raise LookupError("a defect")
 
@@ -157,6 +176,21 @@ def test_a_broken_fail_when_is_a_500_that_says_so_and_costs_nothing(
     ours = [record for record in caplog.records if record.name.startswith("creatify")]
     assert {(record.name, record.levelname) for record in ours} == {("creatify.testing", "ERROR")}
     assert said in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (lambda _: True, "answer_when returned True, and no text, function calls, or None."),
+        (lambda _: [{}], "answer_when returned [{}], and no text, function calls, or None."),
+        (_raises, "answer_when raised LookupError: a defect"),
+    ],
+)
+def test_a_broken_answer_when_is_a_500_that_costs_nothing(broken: Any, said: str) -> None:
+    with emulated(check=False, answer_when=broken) as (emulator, client):
+        response = client.post(TASKS, json=ask())
+        assert (response.status_code, response.json()) == (500, {"error": said})
+        assert emulator.charges == 0
 
 
 # Webhooks

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ._backend import Backend, BrokenFailWhenError, InsufficientCreditsError
+from ._backend import Backend, BrokenCallbackError, InsufficientCreditsError
 from ._records import OPERATION
 from ._spec import Operation, Spec
 from ._stream import events, recorded_events
@@ -147,7 +147,7 @@ class _Handlers:
         except InsufficientCreditsError as error:
             # 402 is an assumption: the pages don't say.
             raise HTTPException(402, str(error)) from error
-        except BrokenFailWhenError as error:
+        except BrokenCallbackError as error:
             _logger.exception("A generation request is answered 500.")
             raise HTTPException(500, str(error)) from error
 

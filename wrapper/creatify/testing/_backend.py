@@ -9,7 +9,7 @@ from typing import Any
 from ._answers import Answer, answer
 from ._clock import Clock
 from ._content import content_error, last_user_text
-from ._stream import recorded_answer
+from ._stream import is_call, recorded_answer
 from ._tasks import Task, Tasks
 from ._webhooks import webhook_error
 
@@ -26,8 +26,8 @@ class InsufficientCreditsError(Exception):
     """A generation costs more than there is."""
 
 
-class BrokenFailWhenError(Exception):
-    """The user's `fail_when` raised, or returned neither a str nor None."""
+class BrokenCallbackError(Exception):
+    """The user's `fail_when` or `answer_when` raised, or returned what it may not."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -43,6 +43,7 @@ class Backend:
     recordings: str | os.PathLike[str] | None = None
     nulls: bool = False
     fail_when: Callable[[Mapping[str, Any]], str | None] = lambda _: None
+    answer_when: Callable[[Mapping[str, Any]], str | list[dict[str, Any]] | None] = lambda _: None
     allow_remote_webhooks: bool = False
     charges: int = field(default=0, init=False)
     clock: Clock = field(default_factory=Clock, init=False)
@@ -77,7 +78,7 @@ class Backend:
 
         Raises:
             InsufficientCreditsError: There is less left than it costs.
-            BrokenFailWhenError: As it says; nothing is charged.
+            BrokenCallbackError: As it says; nothing is charged.
         """
         return self._generate(request, self._answer(request), self.pending, self.running)
 
@@ -86,7 +87,7 @@ class Backend:
 
         Raises:
             InsufficientCreditsError: There is less left than it costs.
-            BrokenFailWhenError: As it says; nothing is charged.
+            BrokenCallbackError: As it says; nothing is charged.
         """
         recording = self.recording(request)
         answer = self._answer(request) if recording is None else recorded_answer(recording)
@@ -109,15 +110,29 @@ class Backend:
         )
 
     def _answer(self, request: Mapping[str, Any]) -> Answer:
-        try:
-            reason: Any = self.fail_when(request)
-        except BaseException as error:  # whatever it is, it must not end the server's thread
-            raise BrokenFailWhenError(
-                f"fail_when raised {type(error).__name__}: {error}"
-            ) from error
+        reason = self._ask("fail_when", request)
         if not isinstance(reason, str | None):
-            raise BrokenFailWhenError(f"fail_when returned {reason!r}, neither a str nor None.")
-        return answer(request) if reason is None else Answer(failure=reason)
+            raise BrokenCallbackError(f"fail_when returned {reason!r}, neither a str nor None.")
+        if reason is not None:
+            return Answer(failure=reason)
+        match self._ask("answer_when", request):
+            case None:
+                return answer(request)
+            case str(text):
+                return Answer(text)
+            case [*calls] if all(map(is_call, calls)):
+                return Answer(calls=tuple(calls))
+            case said:
+                raise BrokenCallbackError(
+                    f"answer_when returned {said!r}, and no text, function calls, or None."
+                )
+
+    def _ask(self, name: str, request: Mapping[str, Any]) -> Any:
+        """What the user's callback of that name says."""
+        try:
+            return getattr(self, name)(request)
+        except BaseException as error:  # whatever it is, it must not end the server's thread
+            raise BrokenCallbackError(f"{name} raised {type(error).__name__}: {error}") from error
 
     def _check(self) -> None:
         for name in ("credits", "cost", "pending", "running", "chunk_delay"):
@@ -126,5 +141,6 @@ class Backend:
                 raise TypeError(f"{name} must be a number, not {value!r}.")
             if not value >= 0:
                 raise ValueError(f"{name} must be 0 or more, not {value!r}.")
-        if not callable(self.fail_when):
-            raise TypeError(f"fail_when must be callable, not {self.fail_when!r}.")
+        for name in ("fail_when", "answer_when"):
+            if not callable(getattr(self, name)):
+                raise TypeError(f"{name} must be callable, not {getattr(self, name)!r}.")

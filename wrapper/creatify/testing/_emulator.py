@@ -40,6 +40,10 @@ class Emulator(Backend):
             reason that it fails for, or None. A failing stream ends with an error event. If it
             raises, or returns something else, the request is answered 500 with what was wrong, and
             free; the logger ``creatify.testing`` has the traceback.
+        answer_when: Called with the body of each generation request that doesn't fail: what the
+            model answers, a text or a list of function calls (``{"name": ..., "args": {...}}``),
+            whatever the request asks for; or None for an answer that is made up. What is true of
+            a broken `fail_when` is true of this one.
         fault_when: Called with the operationId and the body (as in `RequestRecord`) of each request
             that no `script` is for (from the server's thread): the `creatify.testing.faults` that
             it meets, or None. What is true of a broken `fail_when` is true of this one.
@@ -49,12 +53,12 @@ class Emulator(Backend):
         tasks: The tasks by id; ``tasks.add(...)`` for more, ``tasks.clear()`` for none.
         requests: What was asked so far, a list of `RequestRecord`, in the order of the answers.
         charges: How many generations were charged.
-        credits: How many are left; may be set, as may `fail_when` and `fault_when`.
+        credits: How many are left; may be set, as may `fail_when`, `answer_when` and `fault_when`.
         clock: The `Clock` that all goes by.
 
     Raises:
-        TypeError, ValueError: A number is none or out of range, or `fail_when` or `fault_when`
-            can't be called.
+        TypeError, ValueError: A number is none or out of range, or `fail_when`, `answer_when` or
+            `fault_when` can't be called.
         OSError: The folder of recordings can't be read; on entering, the port is in use.
         RuntimeError: On entering, it is running already.
     """

@@ -42,7 +42,7 @@ def recorded_answer(recording: bytes) -> Answer:
     parts = [part for line in recording.splitlines() for part in _parts_in(line)]
     return Answer(
         text="".join(part["text"] for part in parts if isinstance(part.get("text"), str)),
-        calls=tuple(part["functionCall"] for part in parts if _is_call(part.get("functionCall"))),
+        calls=tuple(part["functionCall"] for part in parts if is_call(part.get("functionCall"))),
     )
 
 
@@ -57,7 +57,7 @@ def _parts_in(line: bytes) -> Iterator[dict[str, Any]]:
                 yield part
 
 
-def _is_call(value: Any) -> bool:
+def is_call(value: Any) -> bool:
     """Whether it is a ``FunctionCallPart`` of the spec."""
     match value:
         case {"name": str()}:
