@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-KEYWORDS = {"TextGenRequestParams": ("TextGenRequest", "TextGenerator.create")}
+KEYWORDS = {
+    "TextGenRequestParams": ("TextGenRequest", "TextGenerator.create"),
+    "TextGenRunParams": ("TextGenRequest", "TextGenerator.run_tools"),
+}
 """TypedDicts of keywords: the model whose fields they repeat, and the method that takes them."""
 
 

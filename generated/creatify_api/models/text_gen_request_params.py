@@ -45,3 +45,19 @@ class TextGenRequestParams(TypedDict):
     webhook_url: NotRequired[str | Unset]
 
     sync: NotRequired[bool | Unset]
+
+
+class TextGenRunParams(TypedDict):
+    """`TextGenRequestParams` without messages and tools."""
+
+    model_name: Required[str]
+
+    system_instruction: NotRequired[str | Unset]
+
+    config: NotRequired[TextGenConfig | Unset]
+
+    tool_config: NotRequired[ToolConfig | Unset]
+
+    webhook_url: NotRequired[str | Unset]
+
+    sync: NotRequired[bool | Unset]
