@@ -76,7 +76,11 @@ MADE: dict[str, Callable[[], CreatifyError]] = {
     "StreamInterruptedError": lambda: creatify.StreamInterruptedError("text", **STREAM),
     "StreamIdleError": lambda: creatify.StreamIdleError("text", **STREAM),
     "StreamEventError": lambda: creatify.StreamEventError("text", code=5, **STREAM),
+    "OutputParseError": lambda: creatify.OutputParseError("text", text="{", path="$.a", task=TASK),
     "TaskFailedError": lambda: creatify.TaskFailedError("text", task=TASK, reason="blocked"),
+    "ToolRoundsError": lambda: creatify.ToolRoundsError(
+        "text", tasks=[TASK], messages=[user("Hello")]
+    ),
     "WaitTimeoutError": lambda: creatify.WaitTimeoutError("text", task=TASK),
     "WebhookError": lambda: creatify.WebhookError("text"),
 }

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from collections.abc import Callable  # noqa: TC003 - written as a user would
+from dataclasses import dataclass
+from typing import TypedDict, assert_type
 from uuid import UUID
 
 from creatify import (
     AsyncCreatify,
     Creatify,
     CreatifyError,
+    OutputParseError,
     PollPolicy,
     RateLimitError,
     StreamError,
     TaskFailedError,
+    ToolRoundsError,
     function_result,
     image,
     model,
+    output,
     user,
 )
+from creatify.output import (
+    AsyncParsedTextStream,
+    ParsedTextGenResponse,
+    ParsedTextStream,
+)
+from creatify.tools import declaration
 from creatify.webhooks import Inbox, WebhookApp, WebhookEvent, confirm, parse, webhook_token
 from creatify_api.api.text_generator import sse_text_generator_list
 from creatify_api.models import (
@@ -110,6 +121,68 @@ async def webhooks_are_typed(client: Creatify, async_client: AsyncCreatify) -> N
     print(apps)
 
 
+@dataclass
+class Product:
+    name: str
+
+
+class Pair(TypedDict):
+    left: int
+
+
+def the_output_has_the_type_that_was_asked_for(client: Creatify) -> None:
+    tg = client.text_generator
+    task = tg.generate(model_name="m", messages=[user("Hello")], output=Product, timeout=3)
+    assert_type(task, ParsedTextGenResponse[Product])
+    assert_type(task.output, Product)
+    print(task.response_text, task.output.name)
+    request = TextGenRequest(model_name="m", messages=[user("Hello")])
+    assert_type(tg.generate(request, output=list[Product]).output, list[Product])
+    assert_type(tg.generate(request, output=Pair).output, Pair)
+    assert_type(tg.generate(request, output=None), TextGenResponse)
+    with tg.stream(request, output=Product) as stream:
+        for text in stream.text_stream:
+            assert_type(text, str)
+    assert_type(stream, ParsedTextStream[Product])
+    assert_type(stream.output, Product)
+    assert_type(output.parse(task, Product), Product)
+    assert_type(output.parse("{}", dict[str, int]), dict[str, int])
+    print(output.schema(Product), output.schema(Product | Pair))
+
+
+async def and_so_has_the_async_one(client: AsyncCreatify) -> None:
+    tg = client.text_generator
+    task = await tg.generate(model_name="m", messages=[user("Hello")], output=Product)
+    assert_type(task.output, Product)
+    async with tg.stream(model_name="m", messages=[user("x")], output=list[int]) as stream:
+        await stream.until_done()
+    assert_type(stream, AsyncParsedTextStream[list[int]])
+    assert_type(stream.output, list[int])
+
+
+async def functions_are_tools(client: Creatify, async_client: AsyncCreatify) -> None:
+    def plain(city: str) -> int:
+        return len(city)
+
+    async def awaited(city: str) -> int:
+        return len(city)
+
+    messages = [user("Hello")]
+    both: list[Callable[..., object]] = [plain, awaited]
+    task = client.text_generator.run_tools(
+        messages,
+        tools=[plain, awaited],
+        max_rounds=3,
+        on_error="raise",
+        model_name="m",
+        config=TextGenConfig(temperature=0.1),
+    )
+    assert_type(task, TextGenResponse)
+    again = await async_client.text_generator.run_tools(messages, tools=both, model_name="m")
+    assert_type(again, TextGenResponse)
+    assert_type(declaration(plain), FunctionDeclaration)
+
+
 def errors_have_typed_fields(client: Creatify) -> None:
     try:
         client.text_generator.generate(model_name="m", messages=[user("Hello")])
@@ -117,6 +190,10 @@ def errors_have_typed_fields(client: Creatify) -> None:
         assert_type(error.retry_after, float | None)
     except TaskFailedError as error:
         assert_type(error.task, TextGenResponse)
+    except OutputParseError as error:
+        assert_type(error.task, TextGenResponse | None)
+    except ToolRoundsError as error:
+        client.text_generator.run_tools(error.messages, tools=[], model_name="m")
     except StreamError as error:
         assert_type(error.partial_text, str)
     except CreatifyError as error:

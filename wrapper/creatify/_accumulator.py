@@ -83,7 +83,7 @@ class Accumulator:
         self.last_text: list[str] = []
         """The pieces of text that the last chunk added."""
         self._calls: list[Payload] = []
-        self._complete = False
+        self.is_complete = False
         self._malformed: CreatifyError | None = None  # the first malformed event's error
         self._finish_reason: str | None = None
         self._usage: Payload | None = None
@@ -132,7 +132,7 @@ class Accumulator:
         StreamInterruptedError or StreamIdleError if it isn't, and the error of a malformed event
         only now, so that what came after it is not lost. Once it is complete, it stays so.
         """
-        if self._complete:
+        if self.is_complete:
             return
         left = self._decoder.close()
         if left is not None and _is_json(left.data):
@@ -141,7 +141,7 @@ class Accumulator:
             raise self._malformed
         if self._receipt is None and (lost is not None or self._finish_reason is None):
             self._incomplete(lost)
-        self._complete = True
+        self.is_complete = True
 
     @property
     def text(self) -> str:

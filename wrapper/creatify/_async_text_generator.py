@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from creatify import _operations, _request
 from creatify._awaited import Hints, OnUpdate, PollPolicy, WaitOptions
 from creatify._connection import AsyncConnection
+from creatify._extras import needing
 from creatify._flow import Each, run_async
-from creatify._generation import create, generate
+from creatify._generation import create
 from creatify._operations import call
 from creatify._stream import AsyncTextStream
 from creatify._text_generator import (
@@ -21,12 +23,19 @@ from creatify._wait import wait, wait_all
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from typing import Unpack
     from uuid import UUID
 
-    from creatify_api.models import TextGenRequest, TextGenResponse
-    from creatify_api.models.text_gen_request_params import TextGenRequestParams
+    from creatify._parsed import AsyncParsedTextStream, ParsedTextGenResponse
+    from creatify._tool_run import OnError
+    from creatify_api.models import Message, TextGenRequest, TextGenResponse
+    from creatify_api.models.text_gen_request_params import (
+        TextGenRequestParams,
+        TextGenRunParams,
+    )
+
+T = TypeVar("T")
 
 
 class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
@@ -78,6 +87,7 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
         request: TextGenRequest,
         /,
         *,
+        output: None = None,
         timeout: float = WAIT_TIMEOUT,
         poll: PollPolicy | None = None,
         on_update: OnUpdate | None = None,
@@ -87,9 +97,23 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
     @overload
     async def generate(
         self,
+        request: TextGenRequest,
+        /,
+        *,
+        output: type[T],
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy | None = None,
+        on_update: OnUpdate | None = None,
+        inbox: Hints | None = None,
+    ) -> ParsedTextGenResponse[T]: ...
+
+    @overload
+    async def generate(
+        self,
         request: None = None,
         /,
         *,
+        output: None = None,
         timeout: float = WAIT_TIMEOUT,
         poll: PollPolicy | None = None,
         on_update: OnUpdate | None = None,
@@ -97,11 +121,26 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
         **fields: Unpack[TextGenRequestParams],
     ) -> TextGenResponse: ...
 
+    @overload
+    async def generate(
+        self,
+        request: None = None,
+        /,
+        *,
+        output: type[T],
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy | None = None,
+        on_update: OnUpdate | None = None,
+        inbox: Hints | None = None,
+        **fields: Unpack[TextGenRequestParams],
+    ) -> ParsedTextGenResponse[T]: ...
+
     async def generate(
         self,
         request: TextGenRequest | None = None,
         /,
         *,
+        output: type[T] | None = None,
         timeout: float = WAIT_TIMEOUT,
         poll: PollPolicy | None = None,
         on_update: OnUpdate | None = None,
@@ -113,12 +152,40 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
         `timeout` (seconds) bounds both together. `on_update` is called with the task when it has
         been created and each time it has changed: keep its id there to `wait` on after a crash.
         `poll` and `inbox` as in `wait`; the `webhook_url` of the request leads to the inbox.
-        Raises what `wait` raises.
+        `output` is a type (see `creatify.output`) that the text is made an instance of, as
+        `.output` of what is returned. Raises what `wait` raises, and OutputParseError.
         """
-        body = _request.as_request(request, fields)
         waits = WaitOptions(timeout, poll, on_update, inbox)
-        steps = generate(body, waits, self._options, *self._shared)
+        steps = self._generating(self._body(request, fields, output), waits, output)
         return await run_async(steps, self._connection.fetch)
+
+    async def run_tools(
+        self,
+        messages: builtins.list[Message],
+        *,
+        tools: Iterable[Callable[..., object]],
+        max_rounds: int = 8,
+        on_error: OnError = "report",
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy | None = None,
+        on_update: OnUpdate | None = None,
+        inbox: Hints | None = None,
+        **fields: Unpack[TextGenRunParams],
+    ) -> TextGenResponse:
+        """Let the model call functions until it answers, and return the last task.
+
+        `tools` are typed Python functions (see `creatify.tools`). Each round is a `generate`, paid
+        for, with its own `timeout` (seconds), and then the functions that the model asks for, all
+        at once; at most `max_rounds`. `on_error` says whether what a function raises is reported to
+        the model or raised. Raises what `generate` raises, ToolRoundsError, and with "raise" also
+        OutputParseError for a call that doesn't fit; a note has the tasks that were paid for.
+        """
+        with needing("tools"):
+            from creatify._tool_run import ToolRun, perform_async  # noqa: PLC0415 - see `_body`
+
+        steps = ToolRun(messages, tools, fields, max_rounds, on_error).steps()
+        ask = partial(self.generate, timeout=timeout, poll=poll, on_update=on_update, inbox=inbox)
+        return await run_async(steps, partial(perform_async, ask))
 
     async def retrieve(
         self, task_id: UUID | str, *, timeout: float | None = None
@@ -208,8 +275,32 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
         request: TextGenRequest,
         /,
         *,
+        output: None = None,
         idle_timeout: float = IDLE_TIMEOUT,
         max_event_size: int = MAX_EVENT_SIZE,
+    ) -> AsyncTextStream: ...
+
+    @overload
+    def stream(
+        self,
+        request: TextGenRequest,
+        /,
+        *,
+        output: type[T],
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+    ) -> AsyncParsedTextStream[T]: ...
+
+    @overload
+    def stream(
+        self,
+        request: None = None,
+        /,
+        *,
+        output: None = None,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+        **fields: Unpack[TextGenRequestParams],
     ) -> AsyncTextStream: ...
 
     @overload
@@ -218,16 +309,18 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
         request: None = None,
         /,
         *,
+        output: type[T],
         idle_timeout: float = IDLE_TIMEOUT,
         max_event_size: int = MAX_EVENT_SIZE,
         **fields: Unpack[TextGenRequestParams],
-    ) -> AsyncTextStream: ...
+    ) -> AsyncParsedTextStream[T]: ...
 
     def stream(
         self,
         request: TextGenRequest | None = None,
         /,
         *,
+        output: type[T] | None = None,
         idle_timeout: float = IDLE_TIMEOUT,
         max_event_size: int = MAX_EVENT_SIZE,
         **fields: Any,
@@ -236,7 +329,13 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
 
         Used as `async with` ... `as stream`: the request is sent on entering. `idle_timeout`
         (seconds) bounds the time between two events, `max_event_size` (bytes) the size of one.
+        `output` is a type (see `creatify.output`) that the text is made an instance of at the end,
+        as the stream's `.output`.
         """
-        return AsyncTextStream(
-            self._connection, *self._streaming(request, fields, idle_timeout, max_event_size)
-        )
+        body = self._body(request, fields, output)
+        parts = self._streaming(body, idle_timeout, max_event_size)
+        if output is None:
+            return AsyncTextStream(self._connection, *parts)
+        from creatify._parsed import AsyncParsedTextStream  # noqa: PLC0415 - see `_body`
+
+        return AsyncParsedTextStream[T](output, self._connection, *parts)

@@ -22,7 +22,9 @@
     │   ├── StreamInterruptedError  the connection ended before the generation did
     │   ├── StreamIdleError         also a TimeoutError
     │   └── StreamEventError        the API sent an error inside the stream: .code, .message
+    ├── OutputParseError            the text is not what `output` asked for: .text, .path, .task
     ├── TaskFailedError             .task, .reason
+    ├── ToolRoundsError             the model only calls functions: .tasks, .messages
     ├── WaitTimeoutError            also a TimeoutError: .task (last seen); it is still running
     └── WebhookError                what arrived is no webhook's (also a ValueError)
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from creatify_api.models import TextGenRequest, TextGenResponse
+    from creatify_api.models import Message, TextGenRequest, TextGenResponse
 
 
 MAY_BE_CHARGED: Final = "; it may have been charged"
@@ -247,6 +249,23 @@ class StreamEventError(StreamError):
         self.message = message
 
 
+class OutputParseError(CreatifyError):
+    """What the model wrote does not fit the type that it was asked for; it was paid for.
+
+    `text` (str): what it wrote, all of it. `path` (str): where it differs first, as
+    `$.items[0].price`; `$` is the text itself. `task` (TextGenResponse or None): the task; None for
+    a stream, whose generation the message names if it has a receipt, and for a text by itself.
+    """
+
+    def __init__(
+        self, message: str, *, text: str, path: str, task: TextGenResponse | None = None
+    ) -> None:
+        super().__init__(message)
+        self.text = text
+        self.path = path
+        self.task = task
+
+
 class TaskFailedError(CreatifyError):
     """The generation failed.
 
@@ -257,6 +276,21 @@ class TaskFailedError(CreatifyError):
         super().__init__(message)
         self.task = task
         self.reason = reason
+
+
+class ToolRoundsError(CreatifyError):
+    """After `max_rounds` of `run_tools` the model still called functions; each was paid for.
+
+    `tasks` (list of TextGenResponse): one for each round. `messages` (list of Message): all of the
+    conversation, with the results of the last calls: `run_tools` goes on from them.
+    """
+
+    def __init__(
+        self, message: str, *, tasks: list[TextGenResponse], messages: list[Message]
+    ) -> None:
+        super().__init__(message)
+        self.tasks = tasks
+        self.messages = messages
 
 
 class WaitTimeoutError(CreatifyError, TimeoutError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Generic, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from creatify import _operations, _request
 from creatify._accumulator import Accumulator
 from creatify._awaited import Hints, OnUpdate, PollPolicy, WaitOptions
 from creatify._connection import AnyConnection, Connection
+from creatify._extras import needing
 from creatify._flow import run
 from creatify._generation import create, generate
 from creatify._operations import call
@@ -17,14 +19,22 @@ from creatify._wait import Completed, wait, wait_all
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Unpack
     from uuid import UUID
 
     from creatify._ledger import Ledger
+    from creatify._operations import Steps
+    from creatify._parsed import ParsedTextGenResponse, ParsedTextStream
     from creatify._schedule import Schedule
-    from creatify_api.models import TextGenRequest, TextGenResponse
-    from creatify_api.models.text_gen_request_params import TextGenRequestParams
+    from creatify._tool_run import OnError
+    from creatify_api.models import Message, TextGenRequest, TextGenResponse
+    from creatify_api.models.text_gen_request_params import (
+        TextGenRequestParams,
+        TextGenRunParams,
+    )
+
+T = TypeVar("T")
 
 WAIT_TIMEOUT: Final = 600.0
 """Seconds that a task is waited for."""
@@ -51,15 +61,30 @@ class BaseTextGenerator(Generic[AnyConnection]):
         connection = self._connection
         return Completed(tasks, waits, self._options, lambda: connection.schedule)
 
+    def _body(
+        self, request: TextGenRequest | None, fields: dict[str, Any], output: object
+    ) -> TextGenRequest:
+        body = _request.as_request(request, fields)
+        if output is None:
+            return body
+        from creatify._parsed import asking  # noqa: PLC0415 - what no call without it should load
+
+        return asking(body, output)
+
+    def _generating(
+        self, body: TextGenRequest, waits: WaitOptions, output: object
+    ) -> Steps[TextGenResponse]:
+        steps = generate(body, waits, self._options, *self._shared)
+        if output is None:
+            return steps
+        from creatify._parsed import parsed  # noqa: PLC0415 - see `_body`
+
+        return parsed(steps, output)
+
     def _streaming(
-        self,
-        request: TextGenRequest | None,
-        fields: dict[str, Any],
-        idle_timeout: float,
-        max_event_size: int,
+        self, body: TextGenRequest, idle_timeout: float, max_event_size: int
     ) -> tuple[TextGenRequest, _operations.Call, Accumulator]:
         options = self._options.but(check_seconds(idle_timeout, "idle_timeout"))
-        body = _request.as_request(request, fields)
         call = _operations.stream(body, options)
         size = check_size(max_event_size, "max_event_size")
         return body, call, Accumulator(idle_timeout, size, on_drift=self._options.on_drift)
@@ -114,6 +139,7 @@ class TextGenerator(BaseTextGenerator[Connection]):
         request: TextGenRequest,
         /,
         *,
+        output: None = None,
         timeout: float = WAIT_TIMEOUT,
         poll: PollPolicy | None = None,
         on_update: OnUpdate | None = None,
@@ -123,9 +149,23 @@ class TextGenerator(BaseTextGenerator[Connection]):
     @overload
     def generate(
         self,
+        request: TextGenRequest,
+        /,
+        *,
+        output: type[T],
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy | None = None,
+        on_update: OnUpdate | None = None,
+        inbox: Hints | None = None,
+    ) -> ParsedTextGenResponse[T]: ...
+
+    @overload
+    def generate(
+        self,
         request: None = None,
         /,
         *,
+        output: None = None,
         timeout: float = WAIT_TIMEOUT,
         poll: PollPolicy | None = None,
         on_update: OnUpdate | None = None,
@@ -133,11 +173,26 @@ class TextGenerator(BaseTextGenerator[Connection]):
         **fields: Unpack[TextGenRequestParams],
     ) -> TextGenResponse: ...
 
+    @overload
+    def generate(
+        self,
+        request: None = None,
+        /,
+        *,
+        output: type[T],
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy | None = None,
+        on_update: OnUpdate | None = None,
+        inbox: Hints | None = None,
+        **fields: Unpack[TextGenRequestParams],
+    ) -> ParsedTextGenResponse[T]: ...
+
     def generate(
         self,
         request: TextGenRequest | None = None,
         /,
         *,
+        output: type[T] | None = None,
         timeout: float = WAIT_TIMEOUT,
         poll: PollPolicy | None = None,
         on_update: OnUpdate | None = None,
@@ -149,12 +204,40 @@ class TextGenerator(BaseTextGenerator[Connection]):
         `timeout` (seconds) bounds both together. `on_update` is called with the task when it has
         been created and each time it has changed: keep its id there to `wait` on after a crash.
         `poll` and `inbox` as in `wait`; the `webhook_url` of the request leads to the inbox.
-        Raises what `wait` raises.
+        `output` is a type (see `creatify.output`) that the text is made an instance of, as
+        `.output` of what is returned. Raises what `wait` raises, and OutputParseError.
         """
-        body = _request.as_request(request, fields)
         waits = WaitOptions(timeout, poll, on_update, inbox)
-        steps = generate(body, waits, self._options, *self._shared)
+        steps = self._generating(self._body(request, fields, output), waits, output)
         return run(steps, self._connection.fetch)
+
+    def run_tools(
+        self,
+        messages: builtins.list[Message],
+        *,
+        tools: Iterable[Callable[..., object]],
+        max_rounds: int = 8,
+        on_error: OnError = "report",
+        timeout: float = WAIT_TIMEOUT,
+        poll: PollPolicy | None = None,
+        on_update: OnUpdate | None = None,
+        inbox: Hints | None = None,
+        **fields: Unpack[TextGenRunParams],
+    ) -> TextGenResponse:
+        """Let the model call functions until it answers, and return the last task.
+
+        `tools` are typed Python functions (see `creatify.tools`). Each round is a `generate`, paid
+        for, with its own `timeout` (seconds), and then the functions that the model asks for, all
+        at once; at most `max_rounds`. `on_error` says whether what a function raises is reported to
+        the model or raised. Raises what `generate` raises, ToolRoundsError, and with "raise" also
+        OutputParseError for a call that doesn't fit; a note has the tasks that were paid for.
+        """
+        with needing("tools"):
+            from creatify._tool_run import ToolRun, perform  # noqa: PLC0415 - see `_body`
+
+        steps = ToolRun(messages, tools, fields, max_rounds, on_error).steps()
+        ask = partial(self.generate, timeout=timeout, poll=poll, on_update=on_update, inbox=inbox)
+        return run(steps, partial(perform, ask))
 
     def retrieve(self, task_id: UUID | str, *, timeout: float | None = None) -> TextGenResponse:
         """One task (spec operation `sse_text_generator_retrieve`).
@@ -236,8 +319,32 @@ class TextGenerator(BaseTextGenerator[Connection]):
         request: TextGenRequest,
         /,
         *,
+        output: None = None,
         idle_timeout: float = IDLE_TIMEOUT,
         max_event_size: int = MAX_EVENT_SIZE,
+    ) -> TextStream: ...
+
+    @overload
+    def stream(
+        self,
+        request: TextGenRequest,
+        /,
+        *,
+        output: type[T],
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+    ) -> ParsedTextStream[T]: ...
+
+    @overload
+    def stream(
+        self,
+        request: None = None,
+        /,
+        *,
+        output: None = None,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_event_size: int = MAX_EVENT_SIZE,
+        **fields: Unpack[TextGenRequestParams],
     ) -> TextStream: ...
 
     @overload
@@ -246,16 +353,18 @@ class TextGenerator(BaseTextGenerator[Connection]):
         request: None = None,
         /,
         *,
+        output: type[T],
         idle_timeout: float = IDLE_TIMEOUT,
         max_event_size: int = MAX_EVENT_SIZE,
         **fields: Unpack[TextGenRequestParams],
-    ) -> TextStream: ...
+    ) -> ParsedTextStream[T]: ...
 
     def stream(
         self,
         request: TextGenRequest | None = None,
         /,
         *,
+        output: type[T] | None = None,
         idle_timeout: float = IDLE_TIMEOUT,
         max_event_size: int = MAX_EVENT_SIZE,
         **fields: Any,
@@ -264,7 +373,13 @@ class TextGenerator(BaseTextGenerator[Connection]):
 
         Used as `with` ... `as stream`: the request is sent on entering. `idle_timeout` (seconds)
         bounds the time between two events, `max_event_size` (bytes) the size of one.
+        `output` is a type (see `creatify.output`) that the text is made an instance of at the end,
+        as the stream's `.output`.
         """
-        return TextStream(
-            self._connection, *self._streaming(request, fields, idle_timeout, max_event_size)
-        )
+        body = self._body(request, fields, output)
+        parts = self._streaming(body, idle_timeout, max_event_size)
+        if output is None:
+            return TextStream(self._connection, *parts)
+        from creatify._parsed import ParsedTextStream  # noqa: PLC0415 - see `_body`
+
+        return ParsedTextStream[T](output, self._connection, *parts)

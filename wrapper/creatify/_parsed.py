@@ -1,0 +1,164 @@
+"""A generation whose text is the JSON of a type: what is asked, and what comes back."""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import attrs
+
+from creatify._errors import InvalidRequestError, OutputParseError
+from creatify._extras import needing
+from creatify._stream import AsyncTextStream, TextStream
+from creatify_api.models import TextGenConfig, TextGenResponse
+from creatify_api.types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from creatify._accumulator import Accumulator
+    from creatify._connection import AsyncConnection, Connection
+    from creatify._operations import Call, Steps
+    from creatify._typed_form import Hint
+    from creatify._typed_schema import Schema
+    from creatify_api.models import TextGenRequest
+
+T = TypeVar("T")
+
+
+@attrs.define
+class ParsedTextGenResponse(TextGenResponse, Generic[T]):
+    """A `TextGenResponse`, and its text as an instance of the type that was asked for: `output`."""
+
+    output: T = attrs.field(kw_only=True)
+
+
+class _Parsed(Generic[T]):
+    """What both colours of a stream tell of its output."""
+
+    _so_far: Accumulator
+    _output: Hint
+
+    @cached_property
+    def output(self) -> T:
+        """The text as an instance of the type that was asked for, once the stream is at its end.
+
+        Raises OutputParseError if it doesn't fit, and RuntimeError before the end.
+        """
+        if not self._so_far.is_complete:
+            raise RuntimeError(
+                "the output is there when the stream is at its end: iterate to it, or call"
+                " until_done()"
+            )
+        receipt, reason = self._so_far.receipt, self._so_far.finish_reason
+        made: T = _read(
+            self._so_far.text,
+            self._output,
+            why=f"the model stopped because of {reason}" if reason not in {None, "STOP"} else "",
+            paid=f"the generation {receipt.id} was paid for" if receipt and receipt.id else _PAID,
+        )
+        return made
+
+
+class ParsedTextStream(_Parsed[T], TextStream):
+    """A TextStream whose text, at its end, is an instance of the type that was asked for."""
+
+    def __init__(
+        self,
+        output: Hint,
+        connection: Connection,
+        request: TextGenRequest,
+        call: Call,
+        so_far: Accumulator,
+    ) -> None:
+        super().__init__(connection, request, call, so_far)
+        self._output = output
+
+
+class AsyncParsedTextStream(_Parsed[T], AsyncTextStream):
+    """An AsyncTextStream whose text, at its end, is an instance of the type that was asked for."""
+
+    def __init__(
+        self,
+        output: Hint,
+        connection: AsyncConnection,
+        request: TextGenRequest,
+        call: Call,
+        so_far: Accumulator,
+    ) -> None:
+        super().__init__(connection, request, call, so_far)
+        self._output = output
+
+
+def schema(output: Hint) -> Schema:
+    """The JSON schema of a type. Raises InvalidRequestError, ConfigurationError."""
+    with needing("output"):  # also what will read the answer: it will be paid for by then
+        import creatify._typed_value  # noqa: F401, PLC0415 - an extra's
+        from creatify._typed_schema import schema_of  # noqa: PLC0415 - an extra's
+
+    return schema_of(output)
+
+
+def asking(request: TextGenRequest, output: Hint) -> TextGenRequest:
+    """The request with the schema of a type; what was given stays as it is.
+
+    Raises InvalidRequestError if it has a schema, or the type has none; ConfigurationError.
+    """
+    config = TextGenConfig() if isinstance(request.config, Unset) else copy.copy(request.config)
+    if config.response_json_schema is not UNSET:
+        raise InvalidRequestError("give output or config.response_json_schema, and not both")
+    config.response_json_schema = schema(output)
+    asked = copy.copy(request)
+    asked.config = config
+    return asked
+
+
+def parsed(steps: Steps[TextGenResponse], output: Hint) -> Steps[ParsedTextGenResponse[Any]]:
+    """The steps of a generation, and its task with its text as an instance of the type."""
+    task = yield from steps
+    fields = attrs.fields(TextGenResponse)
+    values = {field.name: getattr(task, field.name) for field in fields if field.init}
+    result = ParsedTextGenResponse(**values, output=read_task(task, output))
+    result.additional_properties = task.additional_properties
+    return result
+
+
+def read_task(task: TextGenResponse, output: Hint) -> Any:
+    """The text of a task as an instance of the type. Raises OutputParseError."""
+    called = ", ".join(call.name for call in task.response_function_calls)
+    why = f"the model called {called} instead" if called else f"the task is {task.status}"
+    return _read(task.response_text or "", output, why, task=task)
+
+
+def read_text(text: str, output: Hint) -> Any:
+    """A text as an instance of the type. Raises OutputParseError."""
+    return _read(text, output)
+
+
+_PAID: Final = "it was paid for"
+
+
+def _read(
+    text: str,
+    output: Hint,
+    why: str = "",
+    *,
+    paid: str = _PAID,
+    task: TextGenResponse | None = None,
+) -> Any:
+    with needing("output"):
+        from creatify._typed_form import name_of  # noqa: PLC0415 - an extra's
+        from creatify._typed_value import MisfitError, value_of_text  # noqa: PLC0415 - as above
+
+    try:
+        return value_of_text(text, output)
+    except MisfitError as error:
+        is_empty = not text.strip()
+        problem = "there is none" if is_empty else str(error)
+        because = f" ({why})" if why and (is_empty or task is None) else ""
+        kept = ".text has it" if task is None else ".text has it, .task the task"
+        raise OutputParseError(
+            f"the text is not what {name_of(output)} asks for: {problem}{because}; {paid}: {kept}",
+            text=text,
+            path=error.path,
+            task=task,
+        ) from error
