@@ -83,7 +83,8 @@ def read(url: str, way: str, meter: Meter) -> str:
     with Creatify(**KEYS, base_url=url) as client, client.text_generator.stream(**ASK) as stream:
         for _ in stream if way == "chunks" else stream.text_stream:
             meter.tick()
-    return stream.text
+    text: str = stream.text
+    return text
 
 
 async def read_async(url: str, way: str, meter: Meter) -> str:
@@ -93,7 +94,8 @@ async def read_async(url: str, way: str, meter: Meter) -> str:
     ):
         async for _ in stream if way == "chunks" else stream.text_stream:
             meter.tick()
-    return stream.text
+    text: str = stream.text
+    return text
 
 
 async def measure(serve: Callable[[Script], RawServer], colour: str, way: str, chunk: bytes) -> Any:

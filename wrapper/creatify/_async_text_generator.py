@@ -175,9 +175,9 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
         """Let the model call functions until it answers, and return the last task.
 
         `tools` are typed Python functions (see `creatify.tools`). Each round is a `generate`, paid
-        for, with its own `timeout` (seconds), and then the functions that the model asks for, all
-        at once; at most `max_rounds`. `on_error` says whether what a function raises is reported to
-        the model or raised. Raises what `generate` raises, ToolRoundsError, and with "raise" also
+        for, with its own `timeout` (seconds), `poll`, `on_update` and `inbox`, and then the
+        functions that the model asks for, all at once; at most `max_rounds`. `on_error` says
+        whether what a function raises is reported to the model or raised. Raises what `generate` raises, ToolRoundsError, and with "raise" also
         OutputParseError for a call that doesn't fit; a note has the tasks that were paid for.
         """
         with needing("tools"):
