@@ -177,8 +177,9 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
         `tools` are typed Python functions (see `creatify.tools`). Each round is a `generate`, paid
         for, with its own `timeout` (seconds), `poll`, `on_update` and `inbox`, and then the
         functions that the model asks for, all at once; at most `max_rounds`. `on_error` says
-        whether what a function raises is reported to the model or raised. Raises what `generate` raises, ToolRoundsError, and with "raise" also
-        OutputParseError for a call that doesn't fit; a note has the tasks that were paid for.
+        whether what a function raises is reported to the model or raised. Raises what `generate`
+        raises, ToolRoundsError, and with "raise" also OutputParseError for a call that doesn't fit;
+        a note has the tasks that were paid for.
         """
         with needing("tools"):
             from creatify._tool_run import ToolRun, perform_async  # noqa: PLC0415 - see `_body`
