@@ -11,7 +11,7 @@ from creatify import Creatify, user
 def get_weather(city: str, unit: Literal["celsius", "fahrenheit"] = "celsius") -> dict[str, float]:
     \"\"\"The weather in a city.
 
-Args:
+    Args:
         city: Its name, as "Paris".
         unit: Of the temperature.
     \"\"\"
@@ -102,7 +102,7 @@ try:
 except LookupError as error:
     print(error.__notes__)
 ```
-"""
+"""  # noqa: D214 - a section of the example's own docstring
 
 from __future__ import annotations
 
