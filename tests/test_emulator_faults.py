@@ -582,17 +582,14 @@ def test_what_is_no_fault_cannot_be_scripted(served: Served) -> None:
     assert client.get(TASKS).status_code == 200
 
 
-def test_a_fault_of_streams_that_another_request_meets_is_a_500_that_says_so(
-    served: Served, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_fault_of_streams_is_left_for_the_next_stream(served: Served) -> None:
     emulator, client = served
-    emulator.script(faults.no_receipt())
-    response = client.post(TASKS, json=ask())
-    said = f"faults.no_receipt is for streams, and {CREATE} isn't one."
-    assert (response.status_code, response.json()) == (500, {"error": said})
-    assert (emulator.charges, emulator.requests[0].operation) == (0, CREATE)
-    assert said in caplog.text
+    emulator.script(faults.empty_stream())
     assert client.post(TASKS, json=ask()).status_code == 201
+    assert client.get(TASKS).status_code == 200
+    assert [fault.name for fault in emulator.unmet if fault] == ["empty_stream"]
+    assert client.post(STREAM, json=ask()).content == b""
+    assert emulator.unmet == []
 
 
 # fault_when

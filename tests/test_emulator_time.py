@@ -35,6 +35,16 @@ def test_a_task_goes_pending_running_done_on_a_frozen_clock() -> None:
         assert done["created_at"] == created["created_at"] < done["updated_at"]
 
 
+def test_who_has_read_a_piece_of_a_stream_may_move_the_clock_to_the_next() -> None:
+    with emulated(check=False, chunk_delay=1.0) as (emulator, client):
+        emulator.clock.freeze()
+        for _ in range(20):
+            with client.stream("POST", STREAM, json=ask()) as response:
+                for _ in response.iter_raw():
+                    emulator.clock.advance(1.0)
+    assert emulator.charges == 20
+
+
 def test_updated_at_is_when_the_status_changed() -> None:
     with emulated(pending=5, running=60) as (emulator, client):
         emulator.clock.freeze()

@@ -1,15 +1,11 @@
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from creatify import user
+from creatify import Creatify, user
 from creatify.testing import Emulator
-
-if TYPE_CHECKING:
-    from creatify import Creatify
 
 
 def test_the_emulator_is_a_fixture(creatify_emulator: Emulator) -> None:
@@ -18,13 +14,19 @@ def test_the_emulator_is_a_fixture(creatify_emulator: Emulator) -> None:
 
 
 def test_the_client_talks_to_the_emulator(
-    creatify_client: "Creatify", creatify_emulator: Emulator
+    creatify_client: Creatify, creatify_emulator: Emulator
 ) -> None:
     task = creatify_client.text_generator.generate(
         model_name="gemini-2.5-flash", messages=[user("Hello")]
     )
     assert str(task.id) in creatify_emulator.tasks
     assert creatify_emulator.charges == 1
+
+
+def test_the_environment_leads_to_the_emulator(creatify_environment: Emulator) -> None:
+    with Creatify() as client:
+        assert client.text_generator.list() == []
+    assert len(creatify_environment.requests) == 1
 
 
 def test_the_fixtures_are_there_without_a_conftest_and_new_for_each_test(

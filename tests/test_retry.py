@@ -29,6 +29,7 @@ from creatify._attempts import attempts
 from creatify._config import Arguments, resolve
 from creatify._flow import Sleep
 from creatify._retry import retry_delay
+from creatify.testing import faults
 from creatify_api.api.text_generator import sse_text_generator_list
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from colours import Colour
     from rawserver import Exchange, RawServer, Script
+
+    from creatify.testing import Emulator
 
     Serve = Callable[[Script], RawServer]
 
@@ -345,3 +348,23 @@ def test_generated_functions_called_through_client_api_are_retried_too(serve: Se
     with Creatify(base_url=server.url, api_id="id", api_key="key") as client:
         assert sse_text_generator_list.sync(client=client.api) == []
     assert len(server.exchanges) == 2
+
+
+async def test_what_the_caller_is_handling_is_none_of_what_a_request_met(
+    colour: Colour, emulator: Emulator
+) -> None:
+    client = colour.client(base_url=emulator.url, max_retries=1)
+    for mine in (ssl.SSLError(1, "mine"), OSError(13, "mine")):
+        emulator.script(faults.close(), operation="sse_text_generator_list")
+        try:
+            raise mine
+        except OSError:
+            assert await client.text_generator.list() == []  # sent again
+        emulator.script(faults.close(), faults.close(), operation="sse_text_generator_list")
+        try:
+            raise mine
+        except OSError:
+            with pytest.raises(APIConnectionError) as caught:
+                await client.text_generator.list()
+        assert "mine" not in str(caught.value)
+    assert len(emulator.requests) == 8

@@ -88,6 +88,15 @@ def creatify_emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
+def creatify_environment(creatify_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """`creatify_emulator`, to which the environment leads clients that are made in the test."""
+    monkeypatch.setenv("CREATIFY_BASE_URL", creatify_emulator.url)
+    monkeypatch.setenv("CREATIFY_API_ID", creatify_emulator.api_id)
+    monkeypatch.setenv("CREATIFY_API_KEY", creatify_emulator.api_key)
+    return creatify_emulator
+
+
+@pytest.fixture
 def creatify_client(creatify_emulator: Emulator) -> Iterator[Creatify]:
     """A `creatify.Creatify` that talks to `creatify_emulator`, closed after the test."""
     from creatify import Creatify  # noqa: PLC0415 - costs nothing where it isn't used

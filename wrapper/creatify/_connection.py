@@ -84,8 +84,10 @@ class ConnectionErrors:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for inner in takewhile(lambda inner: inner is not self._outer, chain(error)):
+        for inner in list(takewhile(lambda inner: inner is not self._outer, chain(error))):
             inner.__traceback__ = None
+            if inner.__context__ is self._outer:  # else it would be taken for what was met here
+                inner.__context__ = None
         if isinstance(error, httpx.RequestError):
             # httpx gives its error the request that carries the credentials.
             error.request = unsigned(self._request)

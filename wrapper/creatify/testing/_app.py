@@ -164,8 +164,9 @@ class _Handlers:
                 if not left:
                     # Before the end is sent: who has read it finds the task done.
                     task.finished_at = clock.time()
-                yield event
+                # Before it is sent: who has read it may move the clock at once.
                 due = clock.time() + self._backend.chunk_delay
+                yield event
         finally:
             # Who hangs up has paid: the generation is done all the same.
             task.finished_at = min(task.finished_at, clock.time())

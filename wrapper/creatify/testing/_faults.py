@@ -111,8 +111,8 @@ class FaultLayer:
 
     def _scripted(self, operation: Operation) -> tuple[Fault | None, str | None] | None:
         with self._lock:
-            for at, (_, meant) in enumerate(self._script):
-                if meant in {None, operation.id}:
+            for at, (fault, meant) in enumerate(self._script):
+                if meant == operation.id or (meant is None and not _misfit(fault, operation)):
                     return self._script.pop(at)
         return None
 

@@ -26,7 +26,8 @@ def webhook_error(url: str, *, allow_remote: bool) -> str | None:
 
 async def notify(task: Task, url: str, clock: Clock) -> None:
     """POST the task's state to the URL when it begins to run and when it ends."""
-    async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False) as client:
+    verify = url.startswith("https:")  # reading the system's certificates takes 20 ms
+    async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False, verify=verify) as client:
         for change in (task.started_at, task.finished_at):
             await clock.sleep_until(change)
             state = task.to_dict()
