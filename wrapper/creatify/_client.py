@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 import httpx
 
@@ -40,11 +41,47 @@ MAX_RESPONSE_SIZE: Final = 256 * 1024 * 1024
 """Bytes of an answer that is read whole."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What a client was made of, but for the values of credentials."""
+
+    credentials: CredentialsCallable | None
+    profile: str | None
+    max_response_size: int
+    has_keys: bool
+    has_http_client: bool
+
+    def arguments(self) -> dict[str, object]:
+        """What makes it again. Raises ConfigurationError if that must not, or can't, travel."""
+        if self.has_keys:
+            raise ConfigurationError(
+                "a client that was given api_id and api_key can't be pickled, as they would be: let"
+                " it find them where it lands, in the environment, in files or in a profile, or by"
+                " credentials=, a function of a module"
+            )
+        if self.has_http_client:
+            raise ConfigurationError(
+                "a client that was given an http_client can't be pickled, as connections can't be:"
+                " make it where it is used"
+            )
+        return {
+            "credentials": self.credentials,
+            "profile": self.profile,
+            "max_response_size": self.max_response_size,
+        }
+
+
 class _Client(Generic[AnyConnection]):
-    """What both colours share."""
+    """What both colours share.
+
+    A client pickles as what it was made of: `base_url`, the options, and where the credentials come
+    from. They are looked up, and connections made, where it lands. One that was given its
+    credentials or its connections as arguments does not. A copy shares the connections.
+    """
 
     _connection: AnyConnection
     _options: Options
+    _origin: _Origin
 
     def __repr__(self) -> str:
         if "_connection" not in vars(self):  # a debugger looks at a constructor that failed
@@ -77,8 +114,28 @@ class _Client(Generic[AnyConnection]):
         Options that are not given stay too. Closing either closes the connections of both.
         """
         copy = object.__new__(type(self))
+        copy._origin = self._origin
         copy._open(self._connection, self._options.but(timeout, max_retries))
         return copy
+
+    def __copy__(self) -> Self:
+        return self.with_options()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.with_options()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Raises ConfigurationError if it could only be made again with what must not travel."""
+        base_url = self._connection.settings.base_url
+        made = {
+            **self._origin.arguments(),
+            "base_url": base_url,
+            "allow_http": base_url.startswith("http://"),
+            "timeout": self._options.timeout,
+            "max_retries": self._options.max_retries,
+            "on_drift": self._options.on_drift,
+        }
+        return _made, (type(self), made)
 
     def _open(self, connection: AnyConnection, options: Options) -> None:
         self._connection = connection
@@ -120,10 +177,12 @@ class Creatify(_Client[Connection]):
         http_client: httpx.Client | None = None,
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
+        has_keys = api_id is not None
         del api_id, api_key  # an error must not find them in this frame
         settings, options = _settings(arguments), _options(timeout, max_retries, on_drift)
         given = _checked(http_client, httpx.Client)
         size = check_size(max_response_size, "max_response_size")
+        self._origin = _Origin(credentials, profile, size, has_keys, given is not None)
         self._open(Connection(settings, given, size, sync_client), options)
 
     def _open(self, connection: Connection, options: Options) -> None:
@@ -188,12 +247,14 @@ class AsyncCreatify(_Client[AsyncConnection]):
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         arguments = Arguments(api_id, api_key, credentials, profile, base_url, allow_http)
+        has_keys = api_id is not None
         del api_id, api_key  # an error must not find them in this frame
         settings, options = _settings(arguments), _options(timeout, max_retries, on_drift)
         given = _checked(http_client, httpx.AsyncClient)
         size = check_size(max_response_size, "max_response_size")
         transport = Sources().variable("CREATIFY_ASYNC_TRANSPORT")
         make = async_maker(None if given else transport)
+        self._origin = _Origin(credentials, profile, size, has_keys, given is not None)
         self._open(AsyncConnection(settings, given, size, make), options)
 
     def _open(self, connection: AsyncConnection, options: Options) -> None:
@@ -219,6 +280,11 @@ class AsyncCreatify(_Client[AsyncConnection]):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+def _made(kind: type[Creatify | AsyncCreatify], arguments: dict[str, Any]) -> object:
+    """A client as it was pickled. Raises ConfigurationError where there are no credentials."""
+    return kind(**arguments)
 
 
 def _settings(arguments: Arguments) -> Settings:
