@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 DELAYS: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
 """Seconds before each time that the list is asked."""
-_ANSWERS: Final = 5  # of the list; a task may appear in it late
+ANSWERS: Final = 5
+"""Of the list, after which it does not have a task; one may appear in it late."""
 _SHORTEST, _LONGEST = 2.0, 30.0  # seconds that the search may take: as long again as the call
 _SHORTEST_ASK, _LONGEST_ASK = 0.1, 10.0  # seconds for one answer of the list
 _FINAL: Final = (AuthenticationError, PermissionDeniedError, ConfigurationError)
@@ -134,7 +135,7 @@ def find(
     until = clock() + min(max(patience, _SHORTEST), _LONGEST)
     search, answers = Search(), 0
     for delay in DELAYS:
-        if clock() + delay >= until or answers == _ANSWERS:
+        if clock() + delay >= until or answers == ANSWERS:
             break
         yield Sleep(delay)
         try:
@@ -227,13 +228,13 @@ def _matching(
     fits = [
         (created, item)
         for item in (payload if isinstance(payload, list) else [])
-        if (created := _created_at(item)) >= since and shared_fields(item) == asked
+        if (created := created_at(item)) >= since and shared_fields(item) == asked
     ]
     fits.sort(key=lambda pair: pair[0])
     return [_operations.model_of(TextGenResponse, item, drifts) for _, item in fits]
 
 
-def _created_at(item: JSON) -> datetime:
+def created_at(item: JSON) -> datetime:
     """When a task was created; long ago for what is none."""
     created = item.get("created_at") if isinstance(item, dict) else None
     try:

@@ -33,7 +33,7 @@ def as_request(request: TextGenRequest | None, fields: Mapping[str, Any]) -> Tex
     if request is not None and fields:
         raise InvalidRequestError("give a TextGenRequest or its fields, and not both")
     if request is None:
-        _check_names(fields)
+        check_names(fields)
         request = TextGenRequest(**fields)
     _check_model(request, "request")
     if not request.messages:
@@ -62,7 +62,8 @@ def several(
     return tasks
 
 
-def _check_names(fields: Mapping[str, Any]) -> None:
+def check_names(fields: Mapping[str, Any]) -> None:
+    """Raises InvalidRequestError for a field that a request does not have, or lacks."""
     names = ", ".join(_KNOWN)
     for unknown in sorted(fields.keys() - _KNOWN):
         from difflib import get_close_matches  # noqa: PLC0415 - a right request never needs it

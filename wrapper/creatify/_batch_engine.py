@@ -1,0 +1,392 @@
+"""What a batch does next: decisions over what has happened, without I/O.
+
+A driver asks for the `next` step, takes it (starts a job, gives a result to the caller, waits for a
+job), and tells what the jobs came to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sized
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from creatify._batch_flows import (
+    FATAL,
+    Context,
+    Failed,
+    Over,
+    Refused,
+    as_was,
+    generate,
+    watch,
+)
+from creatify._batch_input import Asked, Unfit, read
+from creatify._batch_pace import Budget, Pace, is_passing
+from creatify._batch_settle import AN_EARLIER_RUN, Doubt, Settled, outcome_unknown, settle
+from creatify._batch_types import (
+    BatchBudgetError,
+    BatchProgress,
+    BatchResult,
+    JournalError,
+)
+from creatify._errors import APIConnectionError, InsufficientCreditsError
+from creatify._log import LOGGER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from uuid import UUID
+
+    from creatify._batch_flows import Job
+    from creatify._batch_types import Item
+    from creatify._journal import Journal, Past
+    from creatify_api.models import TextGenResponse
+
+AHEAD: Final = 1024
+"""Results that are kept, where their order matters, behind one that is not there yet."""
+_TICK: Final = 1.0  # seconds after which the caller is told of progress, come what may
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin a job; `asked` is the request that it is for, if it is for one."""
+
+    asked: Asked | None
+    flow: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Wait for a job to end, at most that many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the caller asked for."""
+
+    concurrency: int
+    ordered: bool
+    timeout: float
+    resend_unknown: bool
+
+
+Step: TypeAlias = Start | Take | BatchResult
+Outcome: TypeAlias = Over | Refused | Doubt | Settled | Failed
+
+
+class Engine:
+    """The state of a batch. When `next` gives None, it is over; `error` is what ended it early."""
+
+    def __init__(
+        self,
+        requests: Iterable[Item],
+        plan: Plan,
+        budget: Budget,
+        context: Context,
+        *,
+        journal: Journal | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.error: BaseException | None = None
+        self._items = enumerate(requests)
+        self._plan = plan
+        self._budget = budget
+        self._context = context
+        self._journal = journal
+        self._clock = clock
+        self._began = clock()
+        self._pace = Pace(plan.concurrency, plan.timeout, clock)
+        self._past: dict[int, Past] = {} if journal is None else dict(journal.found.requests)
+        # What may yet cost something, and stays so where that is never known.
+        self._reserved = sum(past.place is None for past in self._past.values())
+        self._total = len(requests) if isinstance(requests, Sized) else None
+        self._read = 0
+        self._has_ended = False
+        self._queue: deque[Asked] = deque()  # to be sent
+        self._watches: deque[tuple[Asked, TextGenResponse | UUID, bool]] = deque()
+        self._under_way = 0
+        self._lost: list[Doubt] = []  # not looked for yet
+        self._doubts: list[Doubt] = []  # looked for, and not found
+        self._asked_about: list[Doubt] = []  # being looked for
+        self._ready: deque[BatchResult] = deque()
+        self._kept: dict[int, BatchResult | None] = {}  # None: there will be no result
+        self._head = 0  # the first that is not ready
+        self._done = self._failed = self._unknown = self._resumed = 0
+
+    def next(self) -> Step | None:
+        """What to do now."""
+        if self._pace.is_hopeless:
+            self._end(self._pace.trouble)
+        while True:
+            if self._may_settle():
+                return self._settle()
+            if (start := self._start()) is not None:
+                return start
+            if self._may_read():
+                self._read_one()
+            elif self._ready:
+                return self._deliver()
+            elif self._is_stuck():
+                return self._settle()
+            elif self._under_way or self._asked_about or self._pause:
+                return Take(min(self._pause or _TICK, _TICK))
+            elif self._queue:
+                self._end(self._over_budget())
+            else:
+                return None
+
+    def took(self, outcome: Outcome) -> None:
+        """A job has ended."""
+        self._under_way -= outcome.asked is not None
+        match outcome:
+            case Over():
+                self._is_over(outcome)
+            case Refused():
+                self._was_refused(outcome)
+            case Doubt():
+                self._lost.append(outcome)
+                self._pace.met(outcome.error)
+            case Settled():
+                self._has_settled(outcome)
+            case _:
+                self._has_failed(outcome)
+        if self._journal is not None and self._journal.error is not None:
+            self._end(self._journal.error)
+
+    def close(self) -> None:
+        """Nothing follows: what is in doubt is of nobody's any more."""
+        for doubt in (*self._lost, *self._doubts, *self._asked_about):
+            doubt.entry.end()
+
+    @property
+    def progress(self) -> BatchProgress:
+        """How far it is."""
+        elapsed = self._clock() - self._began
+        over = self._done + self._failed + self._unknown
+        fresh = over - self._resumed
+        left = None if self._total is None else max(self._total - over, 0)
+        return BatchProgress(
+            total=self._total,
+            done=self._done,
+            failed=self._failed,
+            unknown=self._unknown,
+            in_flight=self._under_way + len(self._unsettled),
+            resumed=self._resumed,
+            credits_used=self._budget.spent,
+            credits_reserved=self._budget.reserved(self._reserved),
+            elapsed=elapsed,
+            remaining=None if left is None or not fresh else left * elapsed / fresh,
+            limit=int(self._pace.limit),
+        )
+
+    @property
+    def _unsettled(self) -> list[Doubt]:
+        return [*self._lost, *self._doubts, *self._asked_about]
+
+    @property
+    def _pause(self) -> float:
+        """Seconds until what waits to be sent may be."""
+        return self._pace.pause if self._queue else 0.0
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether a result may be kept behind the first that is not there."""
+        return not self._plan.ordered or self._read - self._head < AHEAD
+
+    def _start(self) -> Start | None:
+        if self._watches and self._under_way < self._plan.concurrency:
+            asked, task, is_new = self._watches.popleft()
+            self._under_way += 1
+            return Start(asked, watch(asked, task, self._context, is_new=is_new))
+        if self._queue and self._may_send():
+            asked = self._queue.popleft()
+            self._under_way += 1
+            self._reserved += 1
+            return Start(asked, generate(asked, self._context))
+        return None
+
+    def _may_send(self) -> bool:
+        # Later tasks may be what tells of earlier doubts; but not more and more of them at risk.
+        doubts = sum(doubt.error is not AN_EARLIER_RUN for doubt in self._unsettled)
+        return (
+            self._under_way < int(self._pace.limit)
+            and doubts <= self._plan.concurrency
+            and not self._pace.pause
+            # All of the journal is held against the input first, if that can be.
+            and not (self._past and self._has_room)
+            and self._budget.allows(self._reserved)
+        )
+
+    def _may_read(self) -> bool:
+        if self._has_ended or len(self._ready) >= self._plan.concurrency or not self._has_room:
+            return False
+        if self._past:
+            return not self._watches
+        return not self._queue and self.error is None
+
+    def _read_one(self) -> None:
+        try:
+            index, item = next(self._items)
+        except StopIteration:
+            self._has_ended, self._total = True, self._read
+            if self._past:
+                self._changed(f"it has a request {max(self._past)}, counted from 0, and they end")
+            return
+        except Exception as error:  # noqa: BLE001 - of the caller's: raised when all is delivered
+            self._has_ended = True
+            self._past.clear()
+            self._end(error)
+            return
+        self._read = index + 1
+        asked = read(index, item, self._context.options, self._plan.timeout)
+        past = self._past.pop(index, None)
+        if past is not None and (isinstance(asked, Unfit) or asked.digest != past.digest):
+            self._changed(f"request {index}, counted from 0, is another one")
+            self._keep(index, None)
+        elif isinstance(asked, Unfit):
+            self._keep(index, BatchResult(index, asked.key, None, "invalid", error=asked.error))
+        elif past is not None:
+            self._resume(asked, past)
+        elif self.error is None:
+            self._queue.append(asked)
+        else:
+            self._skip(asked)
+
+    def _resume(self, asked: Asked, past: Past) -> None:
+        """Go on with a request that an earlier run sent."""
+        if past.place is not None and self._journal is not None:
+            self._resumed += 1
+            self._result(as_was(asked, self._journal.task(past)))
+        elif past.id is not None:
+            self._watches.append((asked, past.id, False))
+        else:
+            entry = self._context.ledger.begin(asked.request, asked.content)
+            entry.is_lost = True
+            self._lost.append(Doubt(asked, entry, past.at, past.sequence, AN_EARLIER_RUN))
+
+    def _may_settle(self) -> bool:
+        """Whether to ask the list: once for all that the journal and the jobs left in doubt."""
+        return bool(self._lost) and not self._past and not self._asked_about
+
+    def _is_stuck(self) -> bool:
+        """Whether what is in doubt is all that is left, or all that may be done."""
+        idle = not self._under_way and not self._asked_about and not self._pause
+        return idle and bool(self._lost or self._doubts)
+
+    def _settle(self) -> Start:
+        """Ask what became of all that are in doubt; for the last time, if nothing else is left."""
+        is_last = not self._lost
+        self._asked_about, self._lost, self._doubts = [*self._lost, *self._doubts], [], []
+        may_resend = self.error is None
+        flow = settle(
+            self._asked_about,
+            self._context.learned,
+            self._context.ledger,
+            is_last=is_last and may_resend,
+        )
+        return Start(None, flow)
+
+    def _has_settled(self, settled: Settled) -> None:
+        self._asked_about = []
+        for doubt, task in settled.adopted:
+            LOGGER.warning("an answer was lost, and its task %s found in the list", task.id)
+            doubt.entry.end()
+            self._watches.append((doubt.asked, task, True))
+        for doubt in settled.absent:
+            self._again(doubt)
+            self._reserved -= 1
+        for doubt in settled.open:
+            if not settled.is_last and self.error is None:
+                self._doubts.append(doubt)
+            elif self._plan.resend_unknown and self.error is None:
+                self._again(doubt)
+            else:
+                doubt.entry.end()
+                error = outcome_unknown(doubt, settled.error)
+                self._result(Over(doubt.asked, "unknown", None, error))
+
+    def _again(self, doubt: Doubt) -> None:
+        doubt.entry.end()
+        self._queue.appendleft(doubt.asked)
+
+    def _is_over(self, over: Over) -> None:
+        if over.status != "unfinished" and over.task is not None:
+            self._reserved -= 1
+            self._budget.charge(over.task)
+            self._pace.went_well()
+        if over.ends is not None:
+            self._end(over.ends)
+        self._result(over)
+
+    def _has_failed(self, failed: Failed) -> None:
+        self._end(failed.error)
+        if failed.asked is not None:
+            self._skip(failed.asked)
+        else:
+            self._has_settled(Settled([], [], self._asked_about, None, is_last=True))
+
+    def _was_refused(self, refused: Refused) -> None:
+        self._reserved -= 1
+        if is_passing(refused.error):
+            self._pace.refused(refused.error, refused.began)
+            self._queue.appendleft(refused.asked)
+            if self.error is not None:
+                self._end(self.error)
+        elif isinstance(refused.error, (*FATAL, InsufficientCreditsError, APIConnectionError)):
+            self._end(refused.error)
+            self._skip(refused.asked)
+        else:
+            self._pace.went_well()
+            self._result(Over(refused.asked, "rejected", None, refused.error))
+
+    def _changed(self, how: str) -> None:
+        path = "" if self._journal is None else f"{self._journal.path} "
+        self._past.clear()
+        self._end(
+            JournalError(
+                f"the journal {path}is of other requests: {how}; give the same ones to go on, or"
+                " another journal"
+            )
+        )
+
+    def _over_budget(self) -> BatchBudgetError:
+        why = self._budget.refusal(self._reserved)
+        hint = "" if self._journal is None else ": the same journal goes on with a larger one"
+        return BatchBudgetError(f"no more requests were sent: {why}{hint}", progress=self.progress)
+
+    def _end(self, error: BaseException | None) -> None:
+        """Send nothing more; it is raised when what is under way has been delivered."""
+        self.error = self.error or error
+        while self._queue:
+            self._skip(self._queue.popleft())
+
+    def _skip(self, asked: Asked) -> None:
+        """There will be no result."""
+        self._keep(asked.index, None)
+
+    def _result(self, over: Over) -> None:
+        asked = over.asked
+        result = BatchResult(
+            asked.index, asked.key, asked.request, over.status, over.task, over.error
+        )
+        self._keep(asked.index, result)
+
+    def _keep(self, index: int, result: BatchResult | None) -> None:
+        if not self._plan.ordered:
+            self._ready.extend([] if result is None else [result])
+            return
+        self._kept[index] = result
+        while self._head in self._kept:
+            first = self._kept.pop(self._head)
+            self._ready.extend([] if first is None else [first])
+            self._head += 1
+
+    def _deliver(self) -> BatchResult:
+        result = self._ready.popleft()
+        self._done += result.status == "done"
+        self._unknown += result.status == "unknown"
+        self._failed += result.status not in {"done", "unknown"}
+        return result
