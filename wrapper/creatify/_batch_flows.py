@@ -88,7 +88,7 @@ def generate(asked: Asked, context: Context) -> Flow[Any, Any, Over | Refused | 
     yield Send(_journal.intent(asked.index, asked.digest, at))
     entry = context.ledger.begin(asked.request, asked.content)
     try:
-        with UnderWay():
+        with UnderWay(entry):
             task = yield from _operations.call(asked.operation)
     except CreatifyError as error:
         if is_unknown(error):
