@@ -5,8 +5,9 @@ Each request and each answer has five kilobytes. The results are counted, and no
 
 from __future__ import annotations
 
-import resource
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colours import KEYS
@@ -29,8 +30,9 @@ def main() -> None:
     with Creatify(base_url=url, **KEYS) as client:
         batch = Batch(client, requests(int(count)), journal=journal, ordered=True)
         found = sum(result.status == "done" for result in batch)
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(found, kilobytes / 1000)  # noqa: T201 - what the test reads
+    # Not ru_maxrss, which begins with that of the process that started this one.
+    [most] = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    print(found, int(most) / 1000)  # noqa: T201 - what the test reads
 
 
 if __name__ == "__main__":
