@@ -119,6 +119,8 @@ class Settings:
 
     base_url: str
     credentials: Credentials
+    base_url_source: str
+    """Which source the base URL comes from."""
 
 
 class Sources:
@@ -149,15 +151,19 @@ def resolve(arguments: Arguments, sources: Sources | None = None) -> Settings:
     except ConfigurationError as error:
         raise _bare(error) from None
     profile_url = profile.get("base_url")
-    base_url = (
-        arguments.base_url
-        or (profile_url if arguments.profile else None)
-        or sources.variable("CREATIFY_BASE_URL")
-        or profile_url
-        or DEFAULT_BASE_URL
+    base_url, source = next(
+        (url, source)
+        for url, source in (
+            (arguments.base_url, "the arguments"),
+            (profile_url if arguments.profile else None, credentials.source),
+            (sources.variable(_BASE_URL), _BASE_URL),
+            (profile_url, credentials.source),
+            (DEFAULT_BASE_URL, "the default"),
+        )
+        if url
     )
     allow_http = arguments.allow_http or sources.variable("CREATIFY_ALLOW_HTTP") == "1"
-    return Settings(check_base_url(base_url, allow_http=allow_http), credentials)
+    return Settings(check_base_url(base_url, allow_http=allow_http), credentials, source)
 
 
 def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
@@ -195,6 +201,18 @@ _PROFILE_KEYS: Final = frozenset({"api_id", "api_key", "base_url"})
 _FILE_NAME: Final = "credentials.toml"
 _ENVIRONMENT: Final = ("CREATIFY_API_ID", "CREATIFY_API_KEY")
 _FILES: Final = ("CREATIFY_API_ID_FILE", "CREATIFY_API_KEY_FILE")
+_BASE_URL: Final = "CREATIFY_BASE_URL"
+VARIABLES: Final = (
+    *_ENVIRONMENT,
+    *_FILES,
+    "CREATIFY_PROFILE",
+    "CREATIFY_CONFIG_FILE",
+    _BASE_URL,
+    "CREATIFY_ALLOW_HTTP",
+    "CREATIFY_ASYNC_TRANSPORT",
+    "CREATIFY_LOG",
+)
+"""The environment variables that are settings."""
 
 
 def _credentials(arguments: Arguments, sources: Sources) -> tuple[Credentials, Mapping[str, str]]:
