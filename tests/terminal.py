@@ -33,7 +33,10 @@ class Terminal:
     """Runs `python` with these arguments, in a window of so many columns and lines."""
 
     def __init__(
-        self, *arguments: str, size: tuple[int, int] = (80, 24), env: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        size: tuple[int, int] = (80, 24),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.raw = b""
         self._screen = pyte.HistoryScreen(*size, history=1000, ratio=1.0)

@@ -195,6 +195,39 @@ def remaining_credits(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def batch(
+    ctx: typer.Context,
+    source: Annotated[
+        Path, typer.Argument(metavar="IN.jsonl", exists=True, dir_okay=False, help="The requests.")
+    ],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where the results go, a JSON object a line.")
+    ],
+    max_credits: Annotated[
+        float | None, typer.Option(help="Send nothing that could cost more in all.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once, at most.")] = 16,
+    ordered: Annotated[bool, typer.Option("--ordered", help="Keep the order of IN.")] = False,
+    journal: Annotated[
+        Path | None, typer.Option(help="What it resumes by. Default: OUT with .journal behind.")
+    ] = None,
+) -> None:
+    """Generate a text for each line of a file; started again, it goes on where it ended."""
+    from creatify.cli import _batch
+
+    _batch.batch(
+        ctx.obj,
+        source,
+        output,
+        max_credits=max_credits,
+        concurrency=concurrency,
+        ordered=ordered,
+        journal=journal,
+    )
+
+
+@app.command()
 def emulator(
     *,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 for a free one.")] = 8787,
@@ -251,6 +284,7 @@ def _end(error: BaseException, session: Session) -> Code:
     elif isinstance(error, OSError):  # the disk is full, say, where the output goes
         _terminal.abandon()
         _terminal.complain(str(error))
+        advice = advice or session.hint
         code = Code.ERROR
     else:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # the second Ctrl-C ends it at once

@@ -22,22 +22,26 @@ def moment(text: str, now: datetime) -> datetime:
     reads it. Raises ValueError for what is none or could mean two days.
     """
     words = text.strip().lower()
-    try:
-        if words in _DAYS:
-            return _midnight(now) - relativedelta(days=_DAYS[words])
-        if ago := _AGO.fullmatch(words):
-            count = int(ago[1]) if ago[1].isdigit() else 1
-            # Of absolute time: an hour ago is an hour, also where the clocks were changed.
-            past = now.astimezone(UTC) - relativedelta(**{f"{ago[2]}s": count})  # type: ignore[arg-type]  # by name
-            return past.astimezone(now.tzinfo)
-        return _date(text.strip(), now)
-    except OverflowError:
-        raise ValueError(f"{text!r} is too long ago") from None
+    if words in _DAYS:
+        return _midnight(now) - relativedelta(days=_DAYS[words])
+    if ago := _AGO.fullmatch(words):
+        return _past(now, ago[1], f"{ago[2]}s")
+    return _date(text.strip(), now)
 
 
 def instant(moment: datetime) -> datetime:
     """A moment that can be compared with others; one without a time zone is in UTC."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _past(now: datetime, count: str, units: str) -> datetime:
+    number = int(count) if count.isdigit() else 1
+    try:
+        # Of absolute time: an hour ago is an hour, also where the clocks were changed.
+        past = now.astimezone(UTC) - relativedelta(**{units: number})  # type: ignore[arg-type]  # it is named
+        return past.astimezone(now.tzinfo)
+    except (OverflowError, ValueError):
+        raise ValueError(f"{count} {units} ago is too long ago") from None
 
 
 def _date(text: str, now: datetime) -> datetime:

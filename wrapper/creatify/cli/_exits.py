@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from creatify._errors import (
     ConfigurationError,
@@ -16,6 +16,9 @@ from creatify._errors import (
     TaskFailedError,
     WaitTimeoutError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Code(IntEnum):
@@ -54,6 +57,21 @@ _CODES: Final[tuple[tuple[type[CreatifyError], Code], ...]] = (
     (WaitTimeoutError, Code.TIMEOUT),
     (InsufficientCreditsError, Code.CREDITS),
 )
+
+
+_GRAVEST_FIRST: Final = (
+    Code.UNKNOWN,
+    Code.CREDITS,
+    Code.ERROR,
+    Code.USAGE,
+    Code.TIMEOUT,
+    Code.FAILED,
+)
+
+
+def worst(codes: Iterable[Code]) -> Code:
+    """The exit code of a command that met several errors."""
+    return min(codes, key=_GRAVEST_FIRST.index)
 
 
 def code_of(error: CreatifyError) -> Code:

@@ -39,7 +39,7 @@ def make_request(
     return TextGenRequest(
         model_name=model,
         messages=[user(_prompt(prompt), *parts)],
-        system_instruction=UNSET if system is None else system,
+        system_instruction=system or "",
         config=config,
     )
 

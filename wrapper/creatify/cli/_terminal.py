@@ -43,9 +43,13 @@ def write_text(text: str) -> None:
 
 def write_json(value: object) -> None:
     """Write a JSON value on a line of its own."""
-    is_unicode = sys.stdout.encoding.lower().startswith("utf")
-    text = json.dumps(value, ensure_ascii=not is_unicode)
-    write(_UNFIT.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    write(as_json(value, ascii_only=not sys.stdout.encoding.lower().startswith("utf")))
+
+
+def as_json(value: object, *, ascii_only: bool = False) -> str:
+    """A line of JSON, which any terminal and any encoding bears."""
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    return _UNFIT.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 
 
 def write_fields(fields: Mapping[str, str]) -> None:

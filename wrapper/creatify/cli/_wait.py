@@ -16,7 +16,7 @@ from rich.text import Text
 
 from creatify._errors import CreatifyError, TaskFailedError, one_line
 from creatify.cli import _terminal
-from creatify.cli._exits import Code, code_of
+from creatify.cli._exits import code_of, worst
 from creatify.cli._generate import write_task
 from creatify.cli._tasks import status_style
 
@@ -105,10 +105,8 @@ class _Waits:
             _terminal.complain(str(error))
         if self._session.advice:
             _terminal.note(self._session.advice)
-        codes = [code_of(error) for error in errors]
-        others = [code for code in codes if code not in {Code.TIMEOUT, Code.FAILED}]
-        if codes:
-            raise typer.Exit(others[0] if others else max(codes))
+        if errors:
+            raise typer.Exit(worst(map(code_of, errors)))
 
     async def _wait(self, client: AsyncCreatify, task_id: UUID, timeout: float) -> None:
         waiting = client.text_generator.wait(task_id, timeout=timeout, on_update=self._saw)
