@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from canaries import leaks
 from typer.testing import CliRunner
@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from creatify.cli._app import app
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typer.testing import Result
 
     from creatify.testing import Emulator
@@ -27,11 +29,18 @@ def creatify(*arguments: str, stdin: str | bytes = "") -> Result:
     return result
 
 
-def piped(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+def piped(
+    *arguments: str, env: Mapping[str, str], stdin: bytes = b"", stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[bytes]:
     """Run a command in a process of its own, in pipes."""
-    options = {"capture_output": True, "stdin": subprocess.DEVNULL} | options
     done = subprocess.run(
-        [sys.executable, *PROGRAM, *arguments], check=False, timeout=20, **options
+        [sys.executable, *PROGRAM, *arguments],
+        env=env,
+        input=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=20,
     )
     assert not leaks((done.stdout or b"") + (done.stderr or b"")), "it shows a credential"
     return done

@@ -449,7 +449,7 @@ class TestWait:
         done, failed = paid(emulator, "a"), paid(emulator, "fail")
         emulator.pending = 60.0
         late = paid(emulator, "b")
-        result = creatify("wait", done, late, failed, "--timeout", "0.5")
+        result = creatify("wait", done, late, failed, "--timeout", "2")
         assert result.stdout == f"==> {done} <==\n{emulator.tasks[done].answer.text}\n"
         assert f"the generation {failed} failed: no" in result.stderr
         assert result.stderr.endswith(f"creatify: to get what was paid for: creatify wait {late}\n")

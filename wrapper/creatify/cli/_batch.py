@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from contextlib import closing, nullcontext
 from itertools import chain
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, cast
 
 import typer
-from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.text import Text
+from rich.table import Table
 
 from creatify.batch import Batch, BatchBudgetError, read_jsonl
 from creatify.cli import _terminal
 from creatify.cli._exits import Code, code_of, worst
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from creatify._batch_types import Item
+    from creatify.batch import BatchProgress, BatchResult
     from creatify.cli._session import Session
 
 _PER_SECOND: Final = 4  # refreshes of the display
@@ -38,9 +40,10 @@ def batch(
     """Send the requests of a JSONL file and write the results of all, those of earlier runs too."""
     journal = journal or output.with_name(f"{output.name}.journal")
     _check_apart({"IN": source, "--output": output, "--journal": journal})
-    requests = read_jsonl(source)
+    requests = _Requests(source)
     codes: set[Code] = set()
     with _opened(output) as out, session.client() as client:
+        display = _Display(max_credits)
         running = Batch(
             client,
             requests,
@@ -48,9 +51,9 @@ def batch(
             concurrency=concurrency,
             max_credits=max_credits,
             ordered=ordered,
+            on_progress=display.take,
         )
         session.hint = f"the same command again goes on, by {journal}: nothing is paid twice"
-        display = _Display(running, total=_count(source), max_credits=max_credits)
         try:
             with display.live():
                 _write(running, out, codes)
@@ -64,13 +67,31 @@ def batch(
         raise typer.Exit(worst(codes))
 
 
+class _Requests:
+    """The requests of a file, and how many there are, for the time that is left."""
+
+    def __init__(self, source: Path) -> None:
+        self._items = read_jsonl(source)
+        with source.open("rb") as lines:
+            self._count = sum(not line.isspace() for line in lines)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return self._count
+
+
 class _Display:
     """How far a batch is: a bar, and a line that says it in words."""
 
-    def __init__(self, running: Batch, *, total: int | None, max_credits: float | None) -> None:
-        self._running = running
-        self._total = total
+    def __init__(self, max_credits: float | None) -> None:
         self._max_credits = max_credits
+        self._now: BatchProgress | None = None
+
+    def take(self, progress: BatchProgress) -> None:
+        """Take what is news."""
+        self._now = progress
 
     def live(self) -> AbstractContextManager[object]:
         """Shows it on a terminal, and nothing elsewhere."""
@@ -87,31 +108,35 @@ class _Display:
 
     def told(self) -> str:
         """What is done, failed and spent."""
-        now = self._running.progress
-        total = now.total or self._total
-        spent = f"{now.credits_used:g}"
-        if self._max_credits is not None:
-            spent += f" of {self._max_credits:g}"
+        now = self._now
+        if now is None:
+            return "nothing is done yet"
+        limit = "" if self._max_credits is None else f" of {self._max_credits:g}"
         return ", ".join(
             [
-                f"{now.done} of {total} done" if total else f"{now.done} done",
+                f"{now.done} of {now.total} done",
                 f"{now.failed} failed",
                 *([f"{now.unknown} unknown"] if now.unknown else []),
-                f"{spent} credits",
+                f"{now.credits_used:g}{limit} credits",
             ]
         )
 
-    def _render(self) -> Group:
-        now = self._running.progress
-        total = now.total or self._total
-        over = now.done + now.failed + now.unknown
-        bar = ProgressBar(total=total, completed=over, pulse=total is None)
-        return Group(bar, Text(f"{self.told()}, {_time(now.remaining)} left"))
+    def _render(self) -> Table:
+        now = self._now
+        lines = Table.grid()  # a bar does not end its line
+        if now is None:
+            lines.add_row(self.told())
+        else:
+            over = now.done + now.failed + now.unknown
+            lines.add_row(ProgressBar(total=now.total, completed=over))
+            lines.add_row(f"{self.told()}, {_time(now.remaining)} left")
+        return lines
 
 
 def _write(running: Batch, out: IO[str], codes: set[Code]) -> None:
     """Write each result on a line as it comes, and keep the exit codes of errors."""
-    with closing(iter(running)) as results:
+    # Left in any way, it waits for the answers to what was sent, and keeps them in the journal.
+    with closing(cast("Generator[BatchResult, None, None]", iter(running))) as results:
         first = next(results, None)
         # Not before: the output may be that of a batch that runs just now, and has the journal.
         out.truncate(0)
@@ -136,14 +161,6 @@ def _check_apart(files: dict[str, Path]) -> None:
     real = {name: file.resolve() for name, file in files.items()}
     if len(set(real.values())) < len(real):
         raise typer.BadParameter(f"{', '.join(real)} must be different files")
-
-
-def _count(source: Path) -> int | None:
-    """How many requests there are, if that can be seen without taking them away."""
-    if not source.is_file():
-        return None
-    with source.open("rb") as lines:
-        return sum(not line.isspace() for line in lines)
 
 
 def _time(seconds: float | None) -> str:
