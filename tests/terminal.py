@@ -56,7 +56,7 @@ class Terminal:
             env=environ,
             start_new_session=True,
         )
-        os.close(slave)
+        self._slave = slave
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +66,7 @@ class Terminal:
             self._process.kill()
         self._process.wait(_PATIENCE)
         os.close(self._master)
+        os.close(self._slave)
         assert not leaks(self.raw), "the terminal shows a credential"
 
     @property
@@ -94,14 +95,22 @@ class Terminal:
             assert time.monotonic() < deadline, f"it does not end:\n{self.text}"
         return self._process.wait(_PATIENCE)
 
+    @property
+    def has_cursor(self) -> bool:
+        """Whether the terminal shows its cursor."""
+        return not self._screen.cursor.hidden
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed."""
+        return bool(termios.tcgetattr(self._slave)[3] & termios.ECHO)
+
     def _read(self) -> bool:
-        """Take what comes within a moment. False at the end."""
+        """Take what comes within a moment. False when the program has ended and no more is left."""
+        has_ended = self._process.poll() is not None
         if not select.select([self._master], [], [], 0.05)[0]:
-            return True
-        try:
-            data = os.read(self._master, 65536)
-        except OSError:  # Linux: nobody has the other end open
-            return False
+            return not has_ended
+        data = os.read(self._master, 65536)
         self.raw += data
         self._stream.feed(data)
-        return bool(data)
+        return True

@@ -6,7 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +34,8 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture(autouse=True)
-def set_up(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def set_up(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     for name, value in settings(emulator).items():
         monkeypatch.setenv(name, value)
 
@@ -110,15 +113,8 @@ class TestGenerate:
         ],
     )
     def test_what_can_not_be_right_is_refused_before_anything_is_sent(
-        self,
-        arguments: list[str],
-        stdin: bytes,
-        said: str,
-        emulator: Emulator,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
+        self, arguments: list[str], stdin: bytes, said: str, emulator: Emulator
     ) -> None:
-        monkeypatch.chdir(tmp_path)
         Path("text").write_text("no JSON, and no picture")
         Path("list").write_text("[]")
         Path("latin").write_bytes(b'{"\xff": 1}')
@@ -198,7 +194,7 @@ class TestStream:
 class TestEnds:
     """What goes wrong is one line on standard error, and an exit code."""
 
-    def test_the_api_refuses(self, emulator: Emulator) -> None:
+    def test_the_api_refuses(self) -> None:
         result = creatify("generate", "Hello", "--model", "none")
         assert result.stderr.startswith("creatify: the API answered 400: Model none not found;")
         assert result.stderr.count("\n") == 1
@@ -327,9 +323,7 @@ class TestTasks:
         assert result.exit_code == 0
         return [line.split("\t")[0] for line in result.stdout.splitlines()]
 
-    def test_they_are_lines_with_tabs_newest_first(
-        self, emulator: Emulator, ids: list[str]
-    ) -> None:
+    def test_they_are_lines_with_tabs_newest_first(self, ids: list[str]) -> None:
         result = creatify("tasks")
         assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ids[::-1]
         first = result.stdout.splitlines()[0].split("\t")
@@ -340,7 +334,8 @@ class TestTasks:
     def test_only_those_of_a_status(self, ids: list[str]) -> None:
         assert self.listed("--status", "failed") == [ids[1]]
 
-    def test_a_status_that_the_spec_does_not_know_is_told_and_may_be(self, ids: list[str]) -> None:
+    @pytest.mark.usefixtures("ids")
+    def test_a_status_that_the_spec_does_not_know_is_told_and_may_be(self) -> None:
         result = creatify("tasks", "--status", "dnoe")
         assert (result.stdout, result.exit_code) == ("", 0)
         assert "'dnoe' is no status that the API's pages name: done, failed" in result.stderr
@@ -456,7 +451,7 @@ class TestWait:
         assert result.exit_code == 5
 
     def test_what_is_wrong_with_the_settings_is_graver(
-        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+        self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CREATIFY_API_KEY", "another")
         assert creatify("wait", NOBODY).exit_code == 1
@@ -518,6 +513,11 @@ class TestMain:
         monkeypatch.setattr(sys, "argv", ["creatify", "spec"])
         assert main() == 0
         assert creatify_api.__spec_sha256__ in capsys.readouterr().out
+
+    def test_the_output_may_be_redirected_by_a_program(self) -> None:
+        with redirect_stdout(StringIO()) as out:
+            assert main(["credits", "--json"]) == 0
+        assert json.loads(out.getvalue()) == {"remaining_credits": 1000.0}
 
     @pytest.mark.parametrize("missing", ["typer", "rich"])
     def test_without_the_extra_one_line_says_what_to_install(

@@ -64,15 +64,16 @@ def run(argv: Sequence[str] | None) -> str | int | None:
     """Run a command line, that of the process by default; gives what `sys.exit` takes."""
     _terminal.prepare()
     before = signal.getsignal(signal.SIGINT)
+    code: str | int | None = Code.OK
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _terminal.warn
             app(args=argv, prog_name="creatify")
     except SystemExit as end:
-        return end.code
+        code = end.code
     finally:
         signal.signal(signal.SIGINT, before)
-    return Code.OK
+    return code
 
 
 def _version(*, asked: bool) -> None:
@@ -277,22 +278,19 @@ def _end(error: BaseException, session: Session) -> Code:
         return Code.HUNG_UP
     for candidate in getattr(error, "candidates", ()):
         session.paid(candidate.id)
-    advice = session.advice
     if isinstance(error, CreatifyError):
         _terminal.complain(str(error))
-        code = code_of(error)
+        code, advice = code_of(error), session.advice
     elif isinstance(error, OSError):  # the disk is full, say, where the output goes
         _terminal.abandon()
         _terminal.complain(str(error))
-        advice = advice or session.hint
-        code = Code.ERROR
+        code, advice = Code.ERROR, session.last_word
     else:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # the second Ctrl-C ends it at once
         if sys.stderr.isatty():
             sys.stderr.write("\n")  # behind the terminal's ^C
         _terminal.complain("interrupted")
-        advice = advice or session.hint
-        code = Code.INTERRUPTED
+        code, advice = Code.INTERRUPTED, session.last_word
     if advice:
         _terminal.note(advice)
     return code

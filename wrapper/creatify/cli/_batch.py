@@ -61,7 +61,8 @@ def batch(
             _terminal.complain(str(error))
             codes.add(Code.CREDITS)
         finally:
-            _terminal.note(display.told())
+            if display.has_begun:
+                _terminal.note(display.told())
     session.hint = ""
     if codes:
         raise typer.Exit(worst(codes))
@@ -92,6 +93,11 @@ class _Display:
     def take(self, progress: BatchProgress) -> None:
         """Take what is news."""
         self._now = progress
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is anything to tell."""
+        return self._now is not None
 
     def live(self) -> AbstractContextManager[object]:
         """Shows it on a terminal, and nothing elsewhere."""

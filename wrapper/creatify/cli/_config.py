@@ -69,7 +69,11 @@ def _ask() -> tuple[str, str]:
         return sys.stdin.readline(), sys.stdin.readline()
     sys.stderr.write("API id: ")
     sys.stderr.flush()
-    return sys.stdin.readline(), getpass.getpass("API key (it does not show): ")
+    api_id = sys.stdin.readline()
+    try:
+        return api_id, getpass.getpass("API key (it does not show): ")
+    except EOFError:
+        return api_id, ""
 
 
 def _state(file: Path) -> str:

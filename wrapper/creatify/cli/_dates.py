@@ -60,7 +60,7 @@ def _guess(text: str, now: datetime) -> datetime:
             warnings.simplefilter("error", parser.UnknownTimezoneWarning)
             first = parser.parse(text, default=default.replace(day=1))
             second = parser.parse(text, default=default.replace(day=2), dayfirst=True)
-    except (ValueError, parser.UnknownTimezoneWarning):
+    except (ValueError, OverflowError, parser.UnknownTimezoneWarning):
         raise ValueError(f"{text!r} is no date: {_EXAMPLES}") from None
     if first != second:
         raise ValueError(f"{text!r} could mean several days: {_EXAMPLES}")

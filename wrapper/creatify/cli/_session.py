@@ -32,7 +32,6 @@ class Session:
         """What became of a paid request without a known task, if the command is interrupted now."""
         self._open: dict[str, None] = {}
         self._stack = ExitStack()
-        self._arguments: _Arguments | None = None
 
     def client(self) -> Creatify:
         """A client with the settings of this run. Raises ConfigurationError."""
@@ -57,6 +56,11 @@ class Session:
             return ""
         return f"to get what was paid for: {self.command('wait')} {' '.join(self._open)}"
 
+    @property
+    def last_word(self) -> str:
+        """What to say if the command is cut short: the advice, else the hint."""
+        return self.advice or ("" if self.emulate else self.hint)
+
     def command(self, name: str) -> str:
         """How to call another command with the settings of this one."""
         profile = ["--profile", self.profile] if self.profile else []
@@ -67,11 +71,8 @@ class Session:
         self._stack.close()
 
     def _settings(self) -> _Arguments:
-        if self._arguments is None:
-            self._arguments = self._emulated() if self.emulate else {"profile": self.profile}
-        return self._arguments
-
-    def _emulated(self) -> _Arguments:
+        if not self.emulate:
+            return {"profile": self.profile}
         emulator = _emulated.start(self._stack)
         _terminal.note("emulated: nothing is sent to the API, and nothing is charged")
         return {

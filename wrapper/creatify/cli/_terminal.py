@@ -43,7 +43,8 @@ def write_text(text: str) -> None:
 
 def write_json(value: object) -> None:
     """Write a JSON value on a line of its own."""
-    write(as_json(value, ascii_only=not sys.stdout.encoding.lower().startswith("utf")))
+    encoding = sys.stdout.encoding or "utf-8"  # a StringIO has none
+    write(as_json(value, ascii_only=not encoding.lower().startswith("utf")))
 
 
 def as_json(value: object, *, ascii_only: bool = False) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -35,22 +35,21 @@ _OTHER_LINES: Final = 3  # of the display: the head, the sum, and the cursor's
 def wait(session: Session, ids: Iterable[UUID], *, as_json: bool, timeout: float) -> None:
     """Wait for tasks, show how they are, and write each one's text as it is done."""
     waits = _Waits(session, list(dict.fromkeys(ids)), as_json=as_json)
-    session.paid(*waits.ids)
     screen = _terminal.console(stderr=True)
-    # What is written between two refreshes of the display would be lost in it.
-    waits.is_held = screen.is_terminal and sys.stdout.isatty()
-    display = Live(
-        console=screen,
-        get_renderable=lambda: waits.display(screen.height - _OTHER_LINES),
-        refresh_per_second=_PER_SECOND,
-        redirect_stdout=False,
-        vertical_overflow="visible",
-    )
-    try:
-        with display if screen.is_terminal else nullcontext():
-            asyncio.run(waits.run(timeout))
-    finally:
-        waits.release()
+    with ExitStack() as stack:
+        stack.callback(waits.release)
+        if screen.is_terminal:
+            # What is written between two refreshes of the display would be lost in it.
+            waits.is_held = sys.stdout.isatty()
+            display = Live(
+                console=screen,
+                get_renderable=lambda: waits.display(screen.height - _OTHER_LINES),
+                refresh_per_second=_PER_SECOND,
+                redirect_stdout=False,
+                vertical_overflow="visible",
+            )
+            stack.enter_context(display)
+        waits.follow(timeout)
     waits.conclude()
 
 
@@ -68,10 +67,9 @@ class _Waits:
         self._over: dict[UUID, CreatifyError | None] = {}
         self._held: list[TextGenResponse] = []
 
-    async def run(self, timeout: float) -> None:
+    def follow(self, timeout: float) -> None:
         """Wait for all of them."""
-        async with self._session.async_client() as client:
-            await asyncio.gather(*(self._wait(client, each, timeout) for each in self.ids))
+        asyncio.run(self._follow(timeout))
 
     def display(self, height: int) -> Group:
         """How they are, in so many lines; where these are too few, what is not over comes first."""
@@ -107,6 +105,11 @@ class _Waits:
             _terminal.note(self._session.advice)
         if errors:
             raise typer.Exit(worst(map(code_of, errors)))
+
+    async def _follow(self, timeout: float) -> None:
+        async with self._session.async_client() as client:
+            self._session.paid(*self.ids)
+            await asyncio.gather(*(self._wait(client, each, timeout) for each in self.ids))
 
     async def _wait(self, client: AsyncCreatify, task_id: UUID, timeout: float) -> None:
         waiting = client.text_generator.wait(task_id, timeout=timeout, on_update=self._saw)
