@@ -96,6 +96,11 @@ class Terminal:
         return self._process.wait(_PATIENCE)
 
     @property
+    def is_running(self) -> bool:
+        """Whether the program has not ended."""
+        return self._process.poll() is None
+
+    @property
     def has_cursor(self) -> bool:
         """Whether the terminal shows its cursor."""
         return not self._screen.cursor.hidden

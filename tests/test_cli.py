@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
+import statistics
 import subprocess
 import sys
+import tomllib
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -514,6 +517,11 @@ class TestMain:
         assert main() == 0
         assert creatify_api.__spec_sha256__ in capsys.readouterr().out
 
+    def test_it_is_what_pip_installs_as_a_command(self) -> None:
+        project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+        module, _, name = project["project"]["scripts"]["creatify"].partition(":")
+        assert getattr(sys.modules[module], name) is main
+
     def test_the_output_may_be_redirected_by_a_program(self) -> None:
         with redirect_stdout(StringIO()) as out:
             assert main(["credits", "--json"]) == 0
@@ -598,3 +606,19 @@ def test_the_help_loads_neither_the_client_nor_the_displays() -> None:
             "ssl",
         }
     )
+
+
+@pytest.mark.slow
+def test_the_help_costs_little_more_than_typer() -> None:
+    def median(*arguments: str) -> float:
+        spent = []
+        for _ in range(7):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        return statistics.median(spent)
+
+    bare = median("-c", "import typer")
+    assert median("-m", "creatify", "--help") - bare < 0.3
+    assert median("-m", "creatify", "generate", "--help") - bare < 0.3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,3 +200,23 @@ class TestInATerminal:
         with self.begun(slow) as again:
             assert again.end() == 0
         assert (slow.charges, len(results())) == (9, 9)
+
+    def test_the_second_ctrl_c_ends_it_without_the_answers_that_are_under_way(
+        self, slow: Emulator
+    ) -> None:
+        slow.fault_when = lambda operation, _: (
+            faults.silence(acted=True) if "create" in operation else None
+        )
+        given(["a"])
+        with self.begun(slow) as terminal:
+            terminal.until("0 of 1 done")
+            while not slow.charges:
+                time.sleep(0.01)
+            terminal.press(CTRL_C)
+            time.sleep(0.5)
+            assert terminal.is_running
+            terminal.press(CTRL_C)
+            began = time.monotonic()
+            assert terminal.end() == 130
+        assert time.monotonic() - began < 5
+        assert "the same command again goes on, by out.jsonl.journal" in terminal.text
