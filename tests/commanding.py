@@ -58,4 +58,6 @@ def settings(emulator: Emulator) -> dict[str, str]:
 
 def environment(emulator: Emulator, **more: str) -> dict[str, str]:
     """The environment of a process whose settings lead to an emulator."""
-    return {**os.environ, **settings(emulator), **more}
+    environ = {**os.environ, **settings(emulator), **more}
+    environ.pop("PYTHONUNBUFFERED", None)  # it would hide what is not flushed
+    return environ

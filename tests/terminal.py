@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 
 CTRL_C = "\x03"
 _PATIENCE = 20.0  # seconds
+_UNWANTED = frozenset(
+    {
+        "CI",
+        "COLUMNS",
+        "FORCE_COLOR",
+        "GITHUB_ACTIONS",
+        "LINES",
+        "NO_COLOR",
+        "PYTHONUNBUFFERED",  # it would hide what is not flushed
+    }
+)
 # It is the terminal's own program: Ctrl-C is a signal to it.
 _LAUNCH = """
 import fcntl, os, sys, termios
@@ -45,9 +56,8 @@ class Terminal:
         columns, lines = size
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         environ = {**os.environ, "TERM": "xterm-256color", **(env or {})}
-        for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI", "GITHUB_ACTIONS"):
-            if name not in (env or {}):
-                environ.pop(name, None)
+        for name in _UNWANTED - (env or {}).keys():
+            environ.pop(name, None)
         self._process = subprocess.Popen(
             [sys.executable, "-c", _LAUNCH, *arguments],
             stdin=slave,

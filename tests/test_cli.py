@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import statistics
@@ -308,6 +309,15 @@ class TestEnds:
             line = f"{code:d}: {_exits.MEANINGS[code]}"
             assert f"- {line}" in guide
             assert line in shown
+
+    def test_of_several_the_first_of_this_order_counts(self) -> None:
+        order = re.search(
+            r"it is the first of ([\d, ]+)\.", sys.modules["creatify.cli"].__doc__ or ""
+        )
+        assert order is not None
+        codes = [_exits.Code(int(code)) for code in order[1].split(",")]
+        while codes:
+            assert _exits.worst(reversed(codes)) == codes.pop(0)
 
 
 class TestTasks:

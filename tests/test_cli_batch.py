@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -141,6 +142,32 @@ def test_what_can_not_be_right_is_refused_before_anything_is_paid(
     assert result.exit_code == 2
     assert emulator.requests == []
     assert Path("in.jsonl").read_text() == before
+
+
+def test_the_output_may_be_no_file_of_its_own(emulator: Emulator) -> None:
+    given(["a"])
+    assert creatify("batch", "in.jsonl", "-o", "/dev/null", "--journal", "kept").exit_code == 0
+    assert emulator.charges == 1
+
+
+def test_the_input_may_be_a_pipe(emulator: Emulator) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, json.dumps(asked("a")).encode())
+    os.close(writer)
+    result = creatify("batch", f"/dev/fd/{reader}", "-o", "out.jsonl")
+    os.close(reader)
+    assert (result.stderr, result.exit_code) == ("creatify: 1 of 1 done, 0 failed, 1 credit\n", 0)
+    assert (emulator.charges, len(results())) == (1, 1)
+
+
+def test_a_disk_that_is_full_is_told_with_how_to_go_on(emulator: Emulator) -> None:
+    given(["a"])
+    result = creatify("batch", "in.jsonl", "-o", "/dev/full", "--journal", "kept")
+    assert "creatify: [Errno 28] No space left on device\n" in result.stderr
+    assert "the same command again goes on, by kept" in result.stderr
+    assert result.exit_code == 1
+    assert batch("--journal", "kept").exit_code == 0
+    assert emulator.charges == 1
 
 
 def test_a_journal_that_another_batch_has_costs_that_one_nothing(emulator: Emulator) -> None:

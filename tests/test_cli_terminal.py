@@ -111,8 +111,8 @@ class TestStream:
         with in_terminal(slow, "generate", "--stream", "Hello") as terminal:
             terminal.until("On “Hello”: ")
             ((_, task),) = slow.tasks.items()
+            assert task.status == "running"
             seen = terminal.text
-            assert len(seen) < len(task.answer.text)
             terminal.press(CTRL_C)
             assert terminal.end() == 130
         assert terminal.text.startswith(seen)
@@ -293,10 +293,19 @@ class TestPipes:
         ) as process:
             assert process.stdout is not None
             assert process.stdout.read(1) == b"O"
+            (task,) = slow.tasks.values()
+            assert task.status == "running"
             process.stdout.close()
             assert process.stderr is not None
             assert process.stderr.read() == b""
             assert process.wait(20) == 141
+
+    def test_what_is_written_at_once_ends_as_quietly(self, emulator: Emulator) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = piped("spec", env=environment(emulator), stdout=writer)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (141, b"")
 
     def test_a_disk_that_is_full_leaves_the_way_to_what_was_paid_for(
         self, emulator: Emulator

@@ -37,10 +37,11 @@ class _Group(TyperGroup):
             args = ["--emulate", *rest, *args[len(own) :]]
         return super().parse_args(ctx, args)
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: Any) -> None:
         """Run the command. Raises typer.Exit."""
         try:
-            return super().invoke(ctx)
+            super().invoke(ctx)
+            sys.stdout.flush()  # a failure to write is met here, and not at Python's end
         except (CreatifyError, OSError, KeyboardInterrupt) as error:
             raise typer.Exit(_end(error, ctx.obj or Session())) from None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing, nullcontext
+import os
+import stat
+from contextlib import closing, contextmanager, nullcontext
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Final, cast
 
@@ -16,7 +18,7 @@ from creatify.cli import _terminal
 from creatify.cli._exits import Code, code_of, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -40,9 +42,8 @@ def batch(
     """Send the requests of a JSONL file and write the results of all, those of earlier runs too."""
     journal = journal or output.with_name(f"{output.name}.journal")
     _check_apart({"IN": source, "--output": output, "--journal": journal})
-    requests = _Requests(source)
     codes: set[Code] = set()
-    with _opened(output) as out, session.client() as client:
+    with _requests(source) as requests, _opened(output) as out, session.client() as client:
         display = _Display(max_credits)
         running = Batch(
             client,
@@ -63,24 +64,8 @@ def batch(
         finally:
             if display.has_begun:
                 _terminal.note(display.told())
-    session.hint = ""
     if codes:
         raise typer.Exit(worst(codes))
-
-
-class _Requests:
-    """The requests of a file, and how many there are, for the time that is left."""
-
-    def __init__(self, source: Path) -> None:
-        self._items = read_jsonl(source)
-        with source.open("rb") as lines:
-            self._count = sum(not line.isspace() for line in lines)
-
-    def __iter__(self) -> Iterator[Item]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return self._count
 
 
 class _Display:
@@ -120,7 +105,7 @@ class _Display:
         limit = "" if self._max_credits is None else f" of {self._max_credits:g}"
         return ", ".join(
             [
-                f"{now.done} of {now.total} done",
+                f"{now.done} done" if now.total is None else f"{now.done} of {now.total} done",
                 f"{now.failed} failed",
                 *([f"{now.unknown} unknown"] if now.unknown else []),
                 f"{now.credits_used:g}{limit} credits",
@@ -144,13 +129,23 @@ def _write(running: Batch, out: IO[str], codes: set[Code]) -> None:
     # Left in any way, it waits for the answers to what was sent, and keeps them in the journal.
     with closing(cast("Generator[BatchResult, None, None]", iter(running))) as results:
         first = next(results, None)
-        # Not before: the output may be that of a batch that runs just now, and has the journal.
-        out.truncate(0)
+        if stat.S_ISREG(os.fstat(out.fileno()).st_mode):
+            # Not before: it may be the output of a batch that runs just now, and has the journal.
+            out.truncate(0)
         for result in chain([] if first is None else [first], results):
             out.write(_terminal.as_json(result.to_dict()))
             out.flush()
             if result.error is not None:
                 codes.add(code_of(result.error))
+
+
+@contextmanager
+def _requests(source: Path) -> Iterator[Iterable[Item]]:
+    if source.is_file():
+        yield read_jsonl(source)  # which knows how many there are
+    else:
+        with source.open("rb") as pipe:
+            yield read_jsonl(pipe)
 
 
 def _opened(output: Path) -> IO[str]:

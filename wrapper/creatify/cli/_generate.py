@@ -66,8 +66,6 @@ def generate(session: Session, request: TextGenRequest, *, as_json: bool, timeou
                 _terminal.write_json(error.task.to_dict())
             raise
     write_task(task, as_json=as_json)
-    session.seen(task.id)
-    session.hint = ""
     _terminal.note(f"{task.status or 'done'}{cost(task.credits_used or None)}")
 
 
@@ -84,8 +82,7 @@ def stream(session: Session, request: TextGenRequest, *, as_json: bool, timeout:
         try:
             _write_chunks(streaming) if as_json else _write_pieces(streaming)
         finally:
-            _tell_receipt(session, streaming)
-    session.hint = ""
+            _tell_receipt(streaming)
 
 
 def write_task(task: TextGenResponse, *, as_json: bool) -> None:
@@ -119,11 +116,10 @@ def _write_pieces(streaming: TextStream) -> None:
             _terminal.write("\n")
 
 
-def _tell_receipt(session: Session, streaming: TextStream) -> None:
+def _tell_receipt(streaming: TextStream) -> None:
     receipt = streaming.receipt
     if receipt is None:
         return
-    session.hint = ""
     credits_used = receipt.credits_used
     told = receipt.id or receipt.generation_id or "without an id"
     reason = streaming.finish_reason
