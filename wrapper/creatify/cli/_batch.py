@@ -103,12 +103,13 @@ class _Display:
         if now is None:
             return "nothing is done yet"
         limit = "" if self._max_credits is None else f" of {self._max_credits:g}"
+        is_one = now.credits_used == 1 and not limit
         return ", ".join(
             [
                 f"{now.done} done" if now.total is None else f"{now.done} of {now.total} done",
                 f"{now.failed} failed",
                 *([f"{now.unknown} unknown"] if now.unknown else []),
-                f"{now.credits_used:g}{limit} credits",
+                f"{now.credits_used:g}{limit} credit{'' if is_one else 's'}",
             ]
         )
 

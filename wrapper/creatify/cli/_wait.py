@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import typer
 from rich.console import Group
@@ -22,6 +22,7 @@ from creatify.cli._tasks import status_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import TracebackType
     from uuid import UUID
 
     from creatify import AsyncCreatify
@@ -37,7 +38,7 @@ def wait(session: Session, ids: Iterable[UUID], *, as_json: bool, timeout: float
     waits = _Waits(session, list(dict.fromkeys(ids)), as_json=as_json)
     screen = _terminal.console(stderr=True)
     with ExitStack() as stack:
-        stack.callback(waits.release)
+        stack.enter_context(waits)
         if screen.is_terminal:
             # What is written between two refreshes of the display would be lost in it.
             waits.is_held = sys.stdout.isatty()
@@ -50,11 +51,14 @@ def wait(session: Session, ids: Iterable[UUID], *, as_json: bool, timeout: float
             )
             stack.enter_context(display)
         waits.follow(timeout)
-    waits.conclude()
 
 
 class _Waits:
-    """The tasks that are waited for, in the order given."""
+    """The tasks that are waited for, in the order given.
+
+    Leaving the `with` block writes what was kept back, tells what went wrong, and raises typer.Exit
+    for it.
+    """
 
     def __init__(self, session: Session, ids: list[UUID], *, as_json: bool) -> None:
         self.ids = ids
@@ -90,14 +94,22 @@ class _Waits:
         told = f"{done} of {len(self.ids)} done, {failed} failed, {waited:.0f} s"
         return Group(table, Text(told, "dim"))
 
-    def release(self) -> None:
-        """Write what was kept back."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.is_held = False
         for task in self._held:
             self._write(task)
+        if kind is None:
+            self._conclude()
 
-    def conclude(self) -> None:
-        """Tell what went wrong, and end with its exit code."""
+    def _conclude(self) -> None:
         errors = [error for error in self._over.values() if error is not None]
         for error in errors:
             _terminal.complain(str(error))
