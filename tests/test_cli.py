@@ -592,6 +592,16 @@ class TestInterrupted:
         assert _app._end(KeyboardInterrupt(), Session()) == 130
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
 
+    @pytest.mark.parametrize(("emulate", "said"), [(False, ["hint"]), (True, [])])
+    def test_it_says_how_to_go_on_unless_the_emulator_is_gone(
+        self, emulate: bool, said: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        session = Session(emulate=emulate)
+        session.hint = "hint"
+        _app._end(KeyboardInterrupt(), session)
+        told = [f"creatify: {line}" for line in ["interrupted", *said]]
+        assert capsys.readouterr().err.splitlines() == told
+
 
 def test_the_help_loads_neither_the_client_nor_the_displays() -> None:
     program = (
