@@ -2,10 +2,29 @@
 
     python scripts/regen.py [--allow-vanished] [PAGES...]   (default: those in spec_pages.toml)
 
-Reads the pages, validates, applies the overlay, generates, puts the spec and the package in place
-together, and reports what the change does to callers; then checks format, types and the tests that
-hold the wrapper against the spec. It stops at the first failure and says which part of the wrapper
-is touched.
+`openapi.yaml` holds what the provider publishes, `scripts/overlay.yaml` what it leaves out, each
+addition with its reason and source. `make regen` reads the pages that `scripts/spec_pages.toml`
+lists (or `FROM=folder-or-files`, offline), merges them into `openapi.yaml`, validates, applies the
+overlay, generates `generated/creatify_api/` (never edit it), puts the spec and the package in place
+together, and reports what the change does to callers, in three groups: what breaks them, what
+breaks only exhaustive code (as a new enum value does), what adds; an operation with the method that
+calls it, or that the wrapper has none. `CHANGELOG.md` gets a draft, and a version is proposed. Then
+it checks format, types and the tests that hold the wrapper against the spec, stops at the first
+failure, and names the part of the wrapper that is touched. What is new is put in place whole or not
+at all. Exit status 1 if callers break, 2 if it failed (as make says them: `Error 1`, `Error 2`; its
+own status is 2 for both). The report is on what changed since the last commit; for a release,
+`make spec-diff BASE=<the last one's tag>` has all changes together, and the version. The steps by
+themselves are `make spec`, `make generate`, `make spec-diff BASE=HEAD`, `make check`, `make test`.
+
+An operation that is gone stops it, until `ALLOW_VANISHED=1` says that it may go; a path that is
+renamed under the same operationId is moved. A new field of the request is a typed keyword of
+`create` at once. A new operation makes a test fail until it is wrapped or listed as not wrapped
+(`NOT_WRAPPED` in `tests/test_contract.py`), and can be called through `client.api` meanwhile. Copy
+the pages' new text over that in `tests/pages`, which `openapi.yaml` is held against. The overlay
+only adds: an action that would change what the provider publishes, or repeats any of it, is an
+error that names the place. The generator and the formatter are pinned in `scripts/constraints.txt`;
+after raising one, `make generate` shows in `git diff` what that does; the two templates in
+`scripts/templates` are outside its promises, so compare them with its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Every failure as a row: what it is, what the caller gets, and how a test brings it about.
 
-`test_failures` holds each row; the README shows them as `markdown` writes them.
+`test_failures` holds each row; the docstring of `creatify._retry` shows them as `table`
+writes them.
 """
 
 from __future__ import annotations
@@ -95,19 +96,22 @@ class Row:
         return self.sent - (not self.gives and self.sent > 1)
 
 
-def markdown() -> str:
-    """The table as it stands in the README."""
-    lines = ["| Call | What goes wrong | What you get | Sent again | Charged |", "|" + "---|" * 5]
+LINE: Final = 100
+
+
+def table() -> str:
+    """The table as it stands in the docstring of `creatify._retry`."""
+    lines: list[str] = []
     for row in ROWS:
-        calls = "any" if row.calls == ANY else ", ".join(f"`{call}`" for call in row.calls)
-        gives, charged = (
-            f"`{row.gives}`" if row.gives else OWN.get(row.calls, "the task"),
-            row.charged,
-        )
+        calls = "any" if row.calls == ANY else ", ".join(row.calls)
+        gives, charged = row.gives or OWN.get(row.calls, "the task"), row.charged
         if row.is_listed and CREATE in row.calls:
             gives, charged = "looked up", "once, or unknown"
-        again = ("no", "once", "twice")[row.sent - 1]
-        lines.append(f"| {calls} | {row.cause} | {gives} | {again} | {charged} |")
+        again = ("not sent again", "sent again once", "sent again twice")[row.sent - 1]
+        cause = row.cause.replace("`", "")
+        left, right = f"    {calls}: {cause}", f"{gives}, {again}, charged: {charged}"
+        line = f"{left} -> {right}"
+        lines += [line] if len(line) <= LINE else [f"{left} ->", f"        {right}"]
     return "\n".join(lines) + "\n"
 
 

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import pickle
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import failures
@@ -17,7 +16,7 @@ from colours import in_use
 from failing import CREATE, HOST, LIST, RETRIEVE, STREAM, World
 from failures import ROWS
 
-import creatify
+import creatify._retry
 from creatify import APIStatusError, CreatifyError, OutcomeUnknownError, StreamError, user
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from creatify.testing import Emulator
 
-README = Path(__file__).parent.parent / "README.md"
 CASES = [
     pytest.param((row, call, case), id=f"{call}-{row.cause[:20].rstrip()}-{case.name}")
     for row in ROWS
@@ -188,6 +186,6 @@ async def test_a_failure_gives_what_the_table_says_and_the_client_works_on(
         assert world.elsewhere is None or world.elsewhere.exchanges == []
 
 
-def test_the_readme_has_the_table() -> None:
-    _, _, rest = README.read_text().partition("<!-- failures: begin -->\n")
-    assert rest.partition("<!-- failures: end -->")[0] == failures.markdown()
+def test_the_guide_has_the_table() -> None:
+    guide = creatify._retry.__doc__ or ""
+    assert guide.partition("Every failure\n\n")[2] == failures.table()

@@ -1,4 +1,18 @@
-"""`Creatify` and `AsyncCreatify`: the clients."""
+"""`Creatify` and `AsyncCreatify`: the clients.
+
+`client.with_options(timeout=10, max_retries=0)` is the same client with other options: it shares
+the connections, and closing either closes both. `http_client=` takes an `httpx.Client` of the
+caller's (`httpx.AsyncClient` for the async one), who closes it. An operation of the API that has no
+method here is called with the generated functions; `client.api` has the credentials in place:
+
+```python
+from creatify import Creatify
+from creatify_api.api.text_generator import sse_text_generator_list
+
+client = Creatify()
+tasks = sse_text_generator_list.sync(client=client.api)
+```
+"""
 
 from __future__ import annotations
 

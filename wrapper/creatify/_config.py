@@ -8,9 +8,20 @@ Credentials: the first source that is present wins, and both halves come from th
 4. the profile CREATIFY_PROFILE, else `default`, in credentials.toml under the user's config folder
    (CREATIFY_CONFIG_FILE names another file)
 
-The base URL: the argument, the `base_url` of a profile named by an argument, CREATIFY_BASE_URL, the
-`base_url` of another profile that the credentials come from, https://api.creatify.ai.
-An environment variable that is empty counts as absent.
+    [default]
+    api_id = "your API id"
+    api_key = "your API key"
+
+    [work]
+    api_id = "another API id"
+    api_key = "another API key"
+    base_url = "https://api.creatify.ai"
+
+Keep that file to yourself (`chmod 600`). The base URL: the argument, the `base_url` of a profile
+named by an argument, CREATIFY_BASE_URL, the `base_url` of another profile that the credentials come
+from, https://api.creatify.ai. Plain http is refused to any host but this machine, unless
+`allow_http=True` or CREATIFY_ALLOW_HTTP=1. Credentials are added only where a request to that
+origin leaves. An environment variable that is empty counts as absent.
 """
 
 from __future__ import annotations

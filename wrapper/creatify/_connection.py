@@ -1,7 +1,29 @@
 """Where requests leave, and the transport's errors get their names.
 
 One class per colour over one `httpx.Client` or `httpx.AsyncClient`. What several steps need stands
-in a flow, `_attempts.attempts`.
+in a flow, `_attempts.attempts`. What it holds:
+
+Answers are read to `max_response_size` and never inflated: a server that compresses unasked is
+refused. A call ends by its `timeout` whatever drips in (with a `http_client` of the caller's, a
+body may drip no longer, but 1xx answers may; and in sync code each dead address of a host costs the
+connect timeout). An `http_client` that sends again by itself (its `auth`, its transport) pays
+again: leave that to this library. Redirects are not followed, cookies not kept, and requests to
+this machine go through no proxy. A client may be used after a fork: the new process opens its own
+connections (a given `http_client` is refused there). An `AsyncCreatify` in a second event loop says
+so. Leaving a call or a stream by any way (a break, an exception, cancellation, Ctrl-C, dropping it)
+closes its connection. No credential shows in a `repr`, an error, a traceback with locals, a pickle
+or a log, of this library or of httpx, httpcore and aiohttp.
+
+    a call with its retries                      60 s       `timeout` of the client or the call
+    a create with `sync=True`                    600 s      `timeout` of the call
+    `wait`, and `generate` as a whole            600 s      `timeout` of the call
+    the search after a lost answer               2 to 30 s  as long again as the call's `timeout`
+    making a connection                          5 s
+    silence between two events of a stream       60 s       `idle_timeout`
+    one event of a stream                        64 MiB     `max_event_size`
+    an answer that is read whole                 256 MiB    `max_response_size` of the client
+    an image or a video                          100 MiB    `max_size`
+    connections at once                          1000       `http_client`
 """
 
 from __future__ import annotations

@@ -1,4 +1,26 @@
-"""Telling that the API has moved on from the spec, while its answers are still understood."""
+"""Telling that the API has moved on from the spec, while its answers are still understood.
+
+An unknown property stays in `additional_properties`, an unknown enum value equals its string, a
+null counts as absent. A service can be told of it, and its tests can fail on it:
+
+```python
+from creatify import Creatify, Drift
+
+
+def on_drift(drift: Drift) -> None:
+    print(f"the API moved on: {drift.kind} at {drift.schema}.{drift.property}")
+
+
+client = Creatify(on_drift=on_drift)
+```
+
+It is called once for each place in an answer, with the schema, the property and the kind (`unknown
+property`, `unknown value`, `null`), never the value; of a stream's chunks only where they are built
+(`for chunk in stream`). At CREATIFY_LOG=debug each place is logged once. `pytest --creatify-strict`
+makes a test fail that meets any (it does not see the calls of `client.api`). `python -m creatify
+spec` prints which spec the client was made from (`creatify_api.__spec_sha256__`: the hash of
+`creatify_api/openapi.json`, which is `openapi.yaml` with `scripts/overlay.yaml` applied).
+"""
 
 from __future__ import annotations
 

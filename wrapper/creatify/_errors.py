@@ -28,8 +28,10 @@
     ├── WaitTimeoutError            also a TimeoutError: .task (last seen); it is still running
     └── WebhookError                what arrived is no webhook's (also a ValueError)
 
-Each of them pickles and keeps its fields, so that a task queue can carry it. Its text is one line:
-what happened, what was charged, what to do next. No message, field or repr holds a credential.
+Each of them pickles and keeps its fields, so that a task queue can carry it, and has its cause
+(`__cause__`): a create that timed out is an OutcomeUnknownError whose cause is the APITimeoutError.
+Its text is one line: what happened, what was charged, what to do next. No message, field or repr
+holds a credential. `_retry` has every failure, and what it ends in.
 """
 
 from __future__ import annotations

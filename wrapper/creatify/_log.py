@@ -1,7 +1,9 @@
 """What this library tells its operators: on the logger `creatify`, and never what a request says.
 
-At DEBUG: method, path, status, duration, attempt and request id of each request. At WARNING: a task
-whose answer was lost and that was found again.
+CREATIFY_LOG sets its level, and lets it write to stderr if no handler is set. `warning`: a task
+whose answer was lost and that was found again, and a paid request that was interrupted; `info`:
+each request that is sent again; `debug`: method, path, status, duration, attempt and request id of
+each request; never headers or prompts.
 """
 
 from __future__ import annotations

@@ -1,9 +1,22 @@
 """What became of a paid request whose answer was lost: the list endpoint is asked, nothing is sent
 again.
 
-A task of the list is its own if it was created since the call began, by the server's clock, has the
-same model, messages, system instruction and config, and was given to nobody. The ledger keeps
-identical calls beside it apart.
+A create costs credits, and the API takes no idempotency key. So a create that was sent is never
+sent again: if its answer is lost (a reset, a timeout, a 5xx, a 2xx that is no task), the list is
+asked which task is its own. That is a task created since the call began, by the server's clock,
+with the same model, messages, system instruction and config, that no call of this process was
+given. If there is just one, the call returns it as if nothing had happened, and a warning is logged
+on `creatify`. Else it raises OutcomeUnknownError with the `candidates` (a list of TextGenResponse),
+none or several, and with a `list_error` if the list could not be asked: look before you send it
+again. The search costs nothing but time: about 8 seconds if the list answers and says no, else as
+long again as the call's own `timeout`, at least 2 s and at most 30 s.
+
+Identical calls at once are kept apart within a process (by `_ledger`), in all its threads, event
+loops and clients of an account: no task is given to two of its `create`, `generate` and `stream`
+calls. What no client can tell apart is an identical request in the same seconds of another process,
+or through `client.api`: let the prompts differ. A lost create waits for identical calls that are
+under way, and does not guess while one stays so (a long stream, say). A request that was sent
+through `client.api` is not looked up: it raises an APIConnectionError whose `request_sent` is True.
 """
 
 from __future__ import annotations

@@ -1,4 +1,31 @@
-"""A generation as it is produced: the sync and the async stream over one accumulator."""
+"""A generation as it is produced: the sync and the async stream over one accumulator.
+
+```python
+from creatify import Creatify, user
+
+client = Creatify()
+with client.text_generator.stream(
+    model_name="gemini-2.5-flash", messages=[user("Tell me about mountains.")], idle_timeout=60.0
+) as stream:
+    for text in stream.text_stream:
+        print(text, end="", flush=True)
+
+print(stream.finish_reason, stream.usage, stream.receipt)
+```
+
+`for chunk in stream` gives each `TextGenStreamChunk` instead, and `until_done()` reads to the end.
+What came so far is in `stream.text`, `.thoughts`, `.function_calls`, `.finish_reason`, `.usage`
+and, after the final chunk, `.receipt` (`.id`, `.credits_used`). The request is sent on entering the
+block. Leaving it closes the connection; leaving it early raises nothing, and the generation is
+charged all the same. A stream is complete with a receipt, or with a finish reason and a clean end;
+reading to the end of anything less raises StreamInterruptedError with the text so far.
+`idle_timeout` (seconds) bounds the time between two events; comments in between don't count.
+
+A stream that is lost before its first byte is an OutcomeUnknownError; one that breaks later is a
+StreamError. Both have `candidates`, those of identical streams at once one each: if there is one,
+`wait(error.candidates[0])` gets the whole text that was paid for (if the API lists streamed
+generations, which its pages don't say).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,10 @@
 """Which connections an `AsyncCreatify` has: aiohttp's where it is installed, else httpx's own.
 
-CREATIFY_ASYNC_TRANSPORT (`aiohttp` or `httpx`) names one of them.
+httpx's own cost more the more calls and streams run at once. With the extra `aiohttp`
+(`creatify-client[aiohttp]`) the connections are aiohttp's, wherever aiohttp 3.14 or newer is
+installed; what a client promises is the same over both. The first call loads it, some 200 ms:
+CREATIFY_ASYNC_TRANSPORT=aiohttp does so when the client is made, and =httpx does without it, as
+does an `http_client` of the caller's, or a SOCKS proxy.
 """
 
 from __future__ import annotations

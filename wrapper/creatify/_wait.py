@@ -1,4 +1,40 @@
-"""Waiting until tasks are done: for one, for all of several, or for each as it is done."""
+"""Waiting until tasks are done: for one, for all of several, or for each as it is done.
+
+```python
+from creatify import Creatify, user
+
+client = Creatify()
+asked = {"model_name": "gemini-2.5-flash"}
+task = client.text_generator.create(**asked, messages=[user("Write a tagline.")])
+keep = str(task.id)  # all that is needed to go on after a crash
+done = client.text_generator.wait(
+    keep, timeout=600.0, on_update=lambda seen: print(seen.status)
+)
+
+prompts = ["Write a slogan.", "Write a headline.", "Write a haiku."]
+tasks = [client.text_generator.create(**asked, messages=[user(prompt)]) for prompt in prompts]
+for done in client.text_generator.as_completed(tasks, timeout=600.0):
+    print(done.id, done.status)
+texts = [done.response_text for done in client.text_generator.wait_all(tasks)]
+```
+
+A task is polled at a delay that grows with the time waited, about a fifth of it and between 0.25 s
+and 10 s (`poll=PollPolicy(...)`), so that a short one is seen at once and a long one costs few
+requests. A failed poll only delays the next, but for a 401 or a 403, and for a task that stays
+unknown for five seconds. A task that fails raises TaskFailedError; a timeout raises
+WaitTimeoutError with the task as last seen, which is still running and can be waited for again.
+Whatever else ends a `wait` or a `generate` early says the task's id: in the error's text, or in a
+note (`__notes__`) where the error is not of this library.
+
+All waits of a client, in however many threads or coroutines, share their polls (see `_schedule`):
+one call of the list about twice a second, or one request for each task about once a second where
+the list is so long that this is cheaper. `as_completed` also gives a task that failed (see its
+`status`); `wait_all` raises TaskFailedError for it when all are over.
+
+After a crash, go on with `wait(id)`. If the process died before it knew an id, nothing but the list
+can tell: look there for a task of the time and the prompt, or use `creatify.batch`, whose journal
+does.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,47 @@
 """A local emulator of the creatify.ai text generator API, to test services that use it offline.
 
-It needs the extra ``testing``: ``pip install 'creatify-client[testing]'``. Three ways in: the
-context manager `Emulator`, ``python -m creatify.testing`` in a terminal, and the pytest fixtures
-``creatify_emulator`` and ``creatify_client``.
+It needs the extra `testing`: `pip install 'creatify-client[testing]'`. It validates each request
+against the spec that the types are generated from, answers the same to the same request, and
+charges for each generation. Where the provider's pages say nothing, it assumes: `Emulator`'s
+docstring says what. With the extra installed, pytest has two fixtures:
+
+```python
+from creatify import user
+
+
+def test_my_service(creatify_client, creatify_emulator):
+    task = creatify_client.text_generator.generate(
+        model_name="gemini-2.5-flash", messages=[user("Hello")]
+    )
+    assert task.response_text
+    assert creatify_emulator.charges == 1
+    assert creatify_emulator.requests[0].method == "POST"
+```
+
+An async service's test gives `creatify_emulator.url`, `.api_id` and `.api_key` to its own
+`AsyncCreatify`. Anywhere else it is a context manager, and time can be held still:
+
+```python
+from creatify import Creatify, user
+from creatify.testing import Emulator
+
+with Emulator(credits=10.0, fail_when=lambda body: "no" if "boom" in str(body) else None) as api:
+    with Creatify(base_url=api.url, api_id=api.api_id, api_key=api.api_key) as offline:
+        api.clock.freeze()
+        task = offline.text_generator.create(
+            model_name="gemini-2.5-flash", messages=[user("Hello")]
+        )
+        api.clock.advance(60)
+        assert offline.text_generator.retrieve(task.id).status == "done"
+```
+
+`credits` run out into a 402, `fail_when` gives the reason that a generation fails for, and
+`recordings=` is a folder of `.sse` files: a stream whose last user text is `capital` is answered
+with `capital.sse`, byte for byte. `creatify.testing.faults` rehearses what can go wrong.
+
+For programs in any language it runs in a terminal, and prints its URL, API id and key:
+
+    python -m creatify.testing --port 8787
 """
 
 try:

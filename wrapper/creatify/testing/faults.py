@@ -1,5 +1,25 @@
 """How the emulated API fails: faults for `Emulator.script` and `Emulator.fault_when`.
 
+```python
+import pytest
+from creatify import StreamInterruptedError, user
+from creatify.testing import faults
+
+
+def test_my_service_survives(creatify_client, creatify_emulator):
+    asked = {"model_name": "gemini-2.5-flash", "messages": [user("Hello")]}
+    creatify_emulator.script(faults.status(503, retry_after=0), None, faults.reset_stream(after=2))
+    creatify_client.text_generator.create(**asked)  # the 503, and then all is well: it is retried
+    with pytest.raises(StreamInterruptedError), creatify_client.text_generator.stream(**asked) as s:
+        s.until_done()
+    assert creatify_emulator.charges == 2  # whatever the caller got
+    assert "reset_stream" in [request.fault for request in creatify_emulator.requests]
+```
+
+The next requests (of one `operation="sse_text_generator_create"`, or of any: polls and look-ups
+count) meet scripted faults in turn, None being none, and `Emulator.unmet` is what is left; then
+`fault_when=lambda operation, body: ...` is asked, if given.
+
 Each function makes a `Fault`, a value that can be used again. A fault either strikes before the
 API acts, which then makes and charges nothing, or it lets the API act and mangles what it sends:
 each function says which, and `acted` chooses where both make sense. Seconds are real ones, whatever
