@@ -29,7 +29,9 @@ note (`__notes__`) where the error is not of this library.
 All waits of a client, in however many threads or coroutines, share their polls (see `_schedule`):
 one call of the list about twice a second, or one request for each task about once a second where
 the list is so long that this is cheaper. `as_completed` also gives a task that failed (see its
-`status`); `wait_all` raises TaskFailedError for it when all are over.
+`status`), and each task once; `wait_all` raises TaskFailedError for it when all are over. Async
+code says `async for done in client.text_generator.as_completed(tasks)`, and `await` before the
+others. Who leaves the loop early polls no more.
 
 After a crash, go on with `wait(id)`. If the process died before it knew an id, nothing but the list
 can tell: look there for a task of the time and the prompt, or use `creatify.batch`, whose journal
