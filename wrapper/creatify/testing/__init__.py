@@ -35,10 +35,10 @@ with Emulator(credits=10.0, fail_when=lambda body: "no" if "boom" in str(body) e
         assert offline.text_generator.retrieve(task.id).status == "done"
 ```
 
-A task is pending and running for as long as `pending=` and `running=` say (seconds; 1e6 for one that
-never ends). `credits` run out into a 402, `fail_when` gives the reason that a generation fails for, and
-`recordings=` is a folder of `.sse` files: a stream whose last user text is `capital` is answered
-with `capital.sse`, byte for byte. `creatify.testing.faults` rehearses what can go wrong.
+A task is pending and running for as long as `pending=` and `running=` say (seconds; 1e6 for one
+that never ends). `credits` run out into a 402, `fail_when` gives the reason that a generation fails
+for, and `recordings=` is a folder of `.sse` files: a stream whose last user text is `capital` is
+answered with `capital.sse`, byte for byte. `creatify.testing.faults` rehearses what can go wrong.
 
 For programs in any language it runs in a terminal, and prints its URL, API id and key:
 
