@@ -41,7 +41,7 @@ def served(
     monkeypatch: pytest.MonkeyPatch, api: Emulator, url: str | None = None
 ) -> Iterator[httpx.Client]:
     """The service on a port of its own, in a thread; a browser of it."""
-    with socket.socket() as sock:
+    with socket.socket(proto=socket.IPPROTO_TCP) as sock:  # asyncio asks before TCP_NODELAY
         sock.bind(("127.0.0.1", 0))
         here = f"http://127.0.0.1:{sock.getsockname()[1]}"
         settings(monkeypatch, api, url or here)
