@@ -58,6 +58,19 @@ class Story(BaseModel):
         )
 
 
+class Receipt(BaseModel):
+    """What a streamed story cost; nothing is known of it if the API left out its receipt."""
+
+    id: str | None
+    credits: float | None
+
+    @classmethod
+    def of(cls, stream: AsyncTextStream) -> Self:
+        """That of a stream that is over."""
+        paid = stream.receipt
+        return cls(id=(paid and paid.id) or None, credits=(paid and paid.credits_used) or None)
+
+
 class Service:
     """The client, and the tasks that it waits for."""
 
@@ -107,7 +120,8 @@ TheService = Annotated[Service, Depends(service_of)]
 async def opened(prompt: Prompt, service: TheService) -> AsyncIterator[AsyncTextStream]:
     """A stream that is closed when the answer is over, or the browser hung up.
 
-    It begins before the answer does, which can therefore still have the status of an error.
+    It begins before the answer does, which can therefore still have the status of an error; who
+    hangs up until then (PATIENCE at most) is not noticed, and has paid.
     """
     messages = [user(prompt.prompt)]
     streaming = service.texts.stream(model_name=MODEL, messages=messages, idle_timeout=PATIENCE)
@@ -124,12 +138,11 @@ async def tell(
     try:
         async for text in stream.text_stream:
             yield ServerSentEvent(event="text", data=text)
+        receipt = Receipt.of(stream)  # here: a receipt of another form raises, too
     except CreatifyError as error:
         _, body, _ = answer(error, service)
         yield ServerSentEvent(event="error", data=body)
     else:
-        paid = stream.receipt
-        receipt = {"id": paid.id, "credits": paid.credits_used} if paid else {}
         yield ServerSentEvent(event="receipt", data=receipt)
 
 
@@ -161,7 +174,10 @@ ANSWERS: dict[type[CreatifyError], tuple[int, str]] = {
     creatify.APIConnectionError: (502, "The story teller can't be reached. Try again later."),
     creatify.InternalServerError: (502, "The story teller has a problem. Try again later."),
     creatify.ResponseDecodeError: (502, "The story teller has a problem. Try again later."),
-    creatify.OutcomeUnknownError: (409, "It may be written all the same: see the tasks."),
+    creatify.OutcomeUnknownError: (
+        409,
+        "It may be written all the same: look before you ask again.",
+    ),
     creatify.StreamError: (502, "The story broke off. It may be whole in one of the tasks."),
 }
 OURS = (500, "This service has a problem.")  # wrong credentials, for instance
@@ -223,7 +239,7 @@ const form = document.querySelector("form");
 const [story, note] = ["#story", "#note"].map((id) => document.querySelector(id));
 const show = {
   text: (text) => story.append(text),
-  receipt: (receipt) => note.append(`${receipt.credits} credits for ${receipt.id}`),
+  receipt: (receipt) => note.append(`${receipt.credits ?? "?"} credits for ${receipt.id ?? "it"}`),
   error: (error) => note.append(error.detail, " ", error.tasks?.join(", ") ?? ""),
 };
 form.onsubmit = async (submitted) => {

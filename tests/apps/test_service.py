@@ -166,6 +166,22 @@ def test_an_error_inside_a_story_says_nothing_of_the_api(
     assert "10.0.0.7" not in body
 
 
+def test_a_receipt_that_the_api_left_out_is_null(browser: httpx.Client, api: Emulator) -> None:
+    api.script(faults.no_receipt(), faults.merge({"creatify": {"credits_used": None}}))
+    for _ in range(2):
+        with browser.stream("POST", "/stories", json=PROMPT) as response:
+            *_, (name, receipt) = events(response)
+        assert (name, receipt["credits"]) == ("receipt", None)
+
+
+def test_a_receipt_of_another_form_is_an_error(browser: httpx.Client, api: Emulator) -> None:
+    api.script(faults.merge({"creatify": {"id": 7}}))
+    with browser.stream("POST", "/stories", json=PROMPT) as response:
+        *_, (name, error) = events(response)
+    assert name == "error"
+    assert error["detail"].endswith(".")
+
+
 def test_a_webhook_ends_the_wait(browser: httpx.Client, api: Emulator) -> None:
     begun = browser.post("/tasks", json=PROMPT)
     assert begun.status_code == 202
