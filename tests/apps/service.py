@@ -28,7 +28,7 @@ from creatify.webhooks import Inbox, WebhookApp, webhook_token
 from creatify_api.models import TextGenResponse
 
 MODEL = "gemini-2.5-flash"
-PATIENCE = 20.0  # seconds that a browser waits for an answer to begin, with all retries
+PATIENCE = 20.0  # seconds until an answer begins, with all retries; twice if the API's is lost
 logger = logging.getLogger(__name__)
 router = APIRouter()
 
@@ -174,10 +174,7 @@ ANSWERS: dict[type[CreatifyError], tuple[int, str]] = {
     creatify.APIConnectionError: (502, "The story teller can't be reached. Try again later."),
     creatify.InternalServerError: (502, "The story teller has a problem. Try again later."),
     creatify.ResponseDecodeError: (502, "The story teller has a problem. Try again later."),
-    creatify.OutcomeUnknownError: (
-        409,
-        "It may be written all the same: look before you ask again.",
-    ),
+    creatify.OutcomeUnknownError: (409, "It may be written all the same. See before asking again."),
     creatify.StreamError: (502, "The story broke off. It may be whole in one of the tasks."),
 }
 OURS = (500, "This service has a problem.")  # wrong credentials, for instance
