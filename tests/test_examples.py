@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,11 +54,12 @@ def test_the_python_blocks_run_one_after_the_other(
     monkeypatch.setenv("CREATIFY_API_ID", emulator.api_id)
     monkeypatch.setenv("CREATIFY_API_KEY", emulator.api_key)
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"__name__": "example"}
+    example = ModuleType("example")
+    monkeypatch.setitem(sys.modules, "example", example)  # where the types of its classes are
     for body in blocks(guide, "python"):
         if TEST not in body:
-            exec(compile(body, guide, "exec"), names)
-    client = names.get("client")
+            exec(compile(body, guide, "exec"), vars(example))
+    client = vars(example).get("client")
     if isinstance(client, Creatify):
         client.close()
 

@@ -19,12 +19,19 @@ and, after the final chunk, `.receipt` (`.id`, `.credits_used`). The request is 
 block. Leaving it closes the connection; leaving it early raises nothing, and the generation is
 charged all the same. A stream is complete with a receipt, or with a finish reason and a clean end;
 reading to the end of anything less raises StreamInterruptedError with the text so far.
-`idle_timeout` (seconds) bounds the time between two events; comments in between don't count.
+`idle_timeout` (seconds) bounds the time between two events; comments in between don't count. The
+generation's id comes with the receipt, and not before. `receipt`, `usage` and `function_calls` are
+made when they are asked for, and raise ResponseDecodeError for what is not as the spec says.
+
+Async code says `async with` and `async for`. What cancels it (a browser that hangs up, in most web
+frameworks) closes the connection, and the stream can't be read on: the next step raises
+StreamInterruptedError. One task may enter a stream and another read it.
 
 A stream that is lost before its first byte is an OutcomeUnknownError; one that breaks later is a
 StreamError. Both have `candidates`, those of identical streams at once one each: if there is one,
 `wait(error.candidates[0])` gets the whole text that was paid for (if the API lists streamed
-generations, which its pages don't say).
+generations, which its pages don't say). To find them the list is asked for up to about 2 seconds
+before the error is raised, and as long as a create's would be before the first byte.
 """
 
 from __future__ import annotations

@@ -18,8 +18,9 @@ def test_my_service(creatify_client, creatify_emulator):
     assert creatify_emulator.requests[0].method == "POST"
 ```
 
-An async service's test gives `creatify_emulator.url`, `.api_id` and `.api_key` to its own
-`AsyncCreatify`. Anywhere else it is a context manager, and time can be held still:
+`creatify_environment` is that emulator too, and leads clients that are made in the test there, by
+the environment; or give its `.url`, `.api_id` and `.api_key` to your own. Anywhere else it is a
+context manager, and time can be held still:
 
 ```python
 from creatify import Creatify, user
@@ -38,7 +39,9 @@ with Emulator(credits=10.0, fail_when=lambda body: "no" if "boom" in str(body) e
 A task is pending and running for as long as `pending=` and `running=` say (seconds; 1e6 for one
 that never ends). `credits` run out into a 402, `fail_when` gives the reason that a generation fails
 for, and `recordings=` is a folder of `.sse` files: a stream whose last user text is `capital` is
-answered with `capital.sse`, byte for byte. `creatify.testing.faults` rehearses what can go wrong.
+answered with `capital.sse`, byte for byte. A create's `webhook_url`, on this machine only, is
+posted to once when the task begins to run and once when it ends. `creatify.testing.faults`
+rehearses what can go wrong.
 
 For programs in any language it runs in a terminal, and prints its URL, API id and key:
 
