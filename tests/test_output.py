@@ -5,15 +5,19 @@ from __future__ import annotations
 import abc
 import dataclasses
 import enum
+import gc
 import json
 import pickle
 import sys
+import weakref
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from time import process_time
 from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
+    ClassVar,
     Generic,
     Literal,
     NewType,
@@ -149,6 +153,24 @@ class Doubled(Generic[T]):
     y: int = dataclasses.field(init=False, default=2)
 
 
+# Their own name stands in another type, as without `from __future__ import annotations`.
+LISTERS: Any = list["Lister"]
+Lister = dataclasses.make_dataclass(
+    "Lister", [("kids", LISTERS)], namespace={"__module__": __name__}
+)
+KNOT: Any = Optional["Knot"]
+Knot = attrs.make_class("Knot", {"next": attrs.field(type=KNOT, default=None)})
+
+
+@dataclasses.dataclass
+class Pages(Page[int]):
+    count: int = 0
+
+
+class Labelled(TypedDict, Generic[T]):
+    label: NotRequired[T]
+
+
 Even = NewType("Even", int)
 Alias = typing_extensions.TypeAliasType("Alias", list[int])
 Many = typing_extensions.TypeAliasType("Many", list[T], type_params=(T,))
@@ -212,6 +234,10 @@ def test_a_class_becomes_an_object_with_what_is_said_of_it() -> None:
 )
 def test_a_type_has_its_schema(kind: object, expected: dict[str, Any]) -> None:
     assert schema(kind) == expected
+
+
+def test_a_class_of_a_generic_one_has_the_types_that_it_gives() -> None:
+    assert schema(Pages)["properties"]["rows"]["items"] == {"type": "integer"}
 
 
 def test_references_are_replaced_by_what_they_refer_to() -> None:
@@ -361,6 +387,10 @@ async def test_a_type_without_a_schema_is_refused_before_anything_is_sent(
         ('{"rows": [1], "next": null}', Page[int], Page([1])),
         ('{"x": 1, "y": 3}', Counted, Counted(1)),
         ('{"x": 1, "y": 3, "rows": {"a": [2]}}', Doubled[int], Doubled(1, {"a": [2]})),
+        ('{"rows": [1], "next": 2}', Pages, Pages([1], 2)),
+        ('{"rows": ["a", 1]}', Page, Page(["a", 1])),
+        ('{"kids": [{"kids": []}]}', Lister, Lister([Lister([])])),
+        ('{"next": {"next": null}}', Knot, Knot(Knot())),
         ("4", Even, 4),
         ("[4]", Many[int], [4]),
         ("null", int | None, None),
@@ -389,6 +419,7 @@ def test_a_text_becomes_an_instance(text: str, kind: Any, made: object) -> None:
         ("Sure! {}", Item, "$", "it is no JSON"),
         ('{"name": ', Item, "$", "it is no JSON"),
         ("[NaN]", list[float], "$", "NaN is no JSON"),
+        ("[1e400]", list[float], "$", "it is no JSON"),
         ("[" * 100_000, Any, "$", "it is no JSON"),
         ("```json\n{}\n``` and so on", dict, "$", "it is no JSON"),
         ('{"name": "a"}', Item, "$.price", "at $.price: it is required and missing"),
@@ -401,6 +432,8 @@ def test_a_text_becomes_an_instance(text: str, kind: Any, made: object) -> None:
         ('"abc"', list[str], "$", "Expected `array`, got `str`"),
         ('"abc"', Tree, "$", "Expected `object`, got `str`"),
         ("[]", Tree, "$", "Expected `object`, got `array`"),
+        ('{"rows": ["a"]}', Pages, "$.rows[0]", "Expected `int`, got `str`"),
+        ('{"label": "a"}', Labelled[int], "$.label", "Expected `int`, got `str`"),
         ("{}", Extra, "$.kind", "it is required and missing"),
         ('{"kind": "hint", "text": 1}', Hint, "$.text", "Expected `str`"),
         ('"{}"', Hint, "$", "Expected `object`"),
@@ -443,6 +476,64 @@ class Checked:
 def test_of_many_places_an_error_names_three() -> None:
     with pytest.raises(OutputParseError, match=r"at \$\[2\]: Expected .*; and 2 more; it was"):
         parse("[1, 2, 3, 4, 5]", list[str])
+
+
+@dataclasses.dataclass
+class Add:
+    op: Literal["add"]
+    left: Add | Mul | int
+    made: ClassVar[list[object]] = []
+
+    def __post_init__(self) -> None:
+        self.made.append(self)
+
+
+@dataclasses.dataclass
+class Mul(Add):
+    op: Literal["mul"]  # type: ignore[assignment] # not said of the class that it is one of
+
+
+def nested(inner: object, depth: int) -> str:
+    for _ in range(depth):
+        inner = {"op": "mul", "left": inner}
+    return json.dumps(inner)
+
+
+def test_unions_in_unions_cost_no_more_than_each_member_at_each_place() -> None:
+    Add.made.clear()
+    assert isinstance(parse(nested(1, 8), Add | Mul), Mul)
+    assert len(Add.made) == 8
+    with pytest.raises(OutputParseError) as caught:
+        parse(nested("x", 30), Add | Mul)
+    assert len(Add.made) == 8
+    assert len(str(caught.value)) < 2000
+
+
+def test_what_an_error_says_stays_short_however_long_what_the_model_wrote() -> None:
+    for text in (json.dumps({"size": "M" * 100_000}), json.dumps({"k" * 100_000: {"x": 1}})):
+        with pytest.raises(OutputParseError) as caught:
+            parse(text, dict[str, Size])
+        assert len(str(caught.value)) < 2000
+        assert caught.value.text == text
+
+
+@pytest.mark.parametrize("text", ["```\n" + " " * 100_000, "```" + "\n" * 100_000 + "x"])
+def test_a_text_that_is_all_blanks_takes_no_time(text: str) -> None:
+    began = process_time()
+    with pytest.raises(OutputParseError):
+        parse(text, int)
+    assert process_time() - began < 2
+
+
+def test_a_type_that_nobody_holds_is_forgotten() -> None:
+    kinds = weakref.WeakSet[type]()
+    for number in range(300):
+        kind = dataclasses.make_dataclass(f"Local{number}", [("x", int | None)])
+        assert parse('{"x": 1}', kind).x == 1
+        kinds.add(kind)
+        del kind
+    gc.collect()
+    assert len(kinds) < 200
 
 
 def test_parse_takes_a_task_or_a_text_and_a_type_with_a_schema() -> None:

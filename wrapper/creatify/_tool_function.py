@@ -122,7 +122,7 @@ def _field(parameter: inspect.Parameter, plain: Any, name: str, description: str
     place = f"the type of the parameter {parameter.name!r} of {name}"
     hint = hints_of(holder, place)[parameter.name]
     told = operator.getitem(Annotated, (hint, description)) if description else hint
-    return Field(parameter.name, told, parameter.default is parameter.empty)
+    return Field(parameter.name, parameter.name, told, parameter.default is parameter.empty)
 
 
 def _docs(plain: Any, function: Callable[..., object]) -> tuple[str, dict[str, str | None]]:

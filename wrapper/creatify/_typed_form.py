@@ -32,7 +32,7 @@ import typing_extensions
 from creatify._errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 Hint: TypeAlias = Any
 """A type, of any form: a class, an alias, a union. Python has no type for that yet (PEP 747)."""
@@ -64,9 +64,10 @@ class Form(Enum):
 
 
 class Field(NamedTuple):
-    """A property of a class."""
+    """A property of a class, and the argument that it is given as."""
 
     name: str
+    argument: str
     hint: Hint
     is_required: bool
 
@@ -108,17 +109,18 @@ def fields_of(hint: Hint, path: str) -> Iterator[Field]:
     """
     cls = origin_of(hint) or hint
     hints = hints_of(cls, f"{path}: a type of {cls.__name__}")
+    bound = _bound(cls, get_args(hint))
     if typing_extensions.is_typeddict(cls):
         for name, inner in hints.items():
             origins = {origin_of(inner), origin_of(_unannotated(inner))}
             optional = bool(origins & _OPTIONAL) or name not in cls.__required_keys__
-            yield Field(name, inner, bool(origins & _REQUIRED) or not optional)
+            is_required = bool(origins & _REQUIRED) or not optional
+            yield Field(name, name, _substituted(inner, bound), is_required)
         return
-    bound = dict(zip(getattr(cls, "__parameters__", ()), get_args(hint), strict=False))
     needed = _needed(cls, path)
     for name, argument, given, is_required in _arguments(cls):
         needed -= {argument}
-        yield Field(name, _substituted(hints.get(name, given), bound), is_required)
+        yield Field(name, argument, _substituted(hints.get(name, given), bound), is_required)
     if needed:
         raise InvalidRequestError(
             f"{path}: {cls.__name__} can't be made of JSON: it takes {min(needed)!r}, which is none"
@@ -214,6 +216,15 @@ def _arguments(cls: type) -> Iterator[tuple[str, str, Hint, bool]]:
             given = (one.default, one.default_factory)
             is_required = all(default is dataclasses.MISSING for default in given)
             yield one.name, one.name, one.type, is_required
+
+
+def _bound(cls: Hint, arguments: Iterable[Hint]) -> dict[Hint, Hint]:
+    """What the type variables of a class and of its bases stand for."""
+    bound = dict(zip(getattr(cls, "__parameters__", ()), arguments, strict=False))
+    for base in vars(cls).get("__orig_bases__", getattr(cls, "__bases__", ())):
+        given = [_substituted(argument, bound) for argument in get_args(base)]
+        bound = _bound(origin_of(base) or base, given) | bound
+    return bound
 
 
 def _substituted(hint: Hint, bound: dict[Hint, Hint]) -> Hint:

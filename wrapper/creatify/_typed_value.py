@@ -1,17 +1,20 @@
 """JSON values as instances of Python types, strictly; and results as JSON values.
 
-cattrs does it for classes and containers, msgspec for single values, and pydantic for its models.
+cattrs does it for containers, msgspec for single values, and pydantic for its models; a class is
+made of the fields that its schema tells of.
 """
 
 from __future__ import annotations
 
 import collections.abc
 import json
-import re
+import math
 from collections.abc import Callable
-from functools import partial
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache, partial
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Never, TypeAlias, cast, get_args
 
 import cattrs
 import msgspec
@@ -28,17 +31,28 @@ if TYPE_CHECKING:
 Hook: TypeAlias = Callable[[Any, Any], Any]
 HookFactory: TypeAlias = Callable[[Any, cattrs.Converter], Hook]
 
-_FENCED: Final = re.compile(r"\s*```\w*[ \t]*\n(.*?)\s*```\s*", re.DOTALL)
+_FENCE: Final = "```"
 _EXACT: Final = 2.0**53  # beyond it a float is no certain integer
 _MISSING: Final = "it is required and missing"
 _SHOWN: Final = 3  # places that an error names
+_LONGEST: Final = 300  # characters of what it says of one: the model may write any number
+_CONVERTERS: Final = 64  # types whose converters are kept: each holds its classes
+_union_of: Final[ContextVar[dict[tuple[int, Hint], tuple[Any, str]]]] = ContextVar(
+    "creatify_union_of"
+)
+"""What each value was as each union, in one conversion.
+
+Each member of a union that holds another would find it out again: twice as often at each level.
+"""
 
 
 class MisfitError(ValueError):
     """A value is not what its type says. `path` (str) is the first place, as `$.items[0].price`."""
 
     def __init__(self, problems: list[tuple[str, str]]) -> None:
-        told = "; ".join(f"at {path}: {problem}" for path, problem in problems[:_SHOWN])
+        told = "; ".join(
+            f"at {_short(path)}: {_short(problem)}" for path, problem in problems[:_SHOWN]
+        )
         more = len(problems) - _SHOWN
         super().__init__(told + (f"; and {more} more" if more > 0 else ""))
         self.problems = problems
@@ -47,17 +61,19 @@ class MisfitError(ValueError):
 
 def value_of_text(text: str, hint: Hint) -> Any:
     """The instance that a text is the JSON of, in a code fence or not. Raises MisfitError."""
-    fenced = _FENCED.fullmatch(text)
     try:
-        value = _loads(fenced[1] if fenced else text)
+        value = _loads(_unfenced(text))
     except (ValueError, RecursionError) as error:
         raise MisfitError([("$", f"it is no JSON ({error})")]) from error
-    return _structured(value, hint)
+    with _conversion():
+        return _structured(value, hint, _converter_of(hint))
 
 
-def values_of(value: JSON, fields: Iterable[Field]) -> dict[str, Any]:
+def values_of(value: JSON, fields: tuple[Field, ...]) -> dict[str, Any]:
     """The properties of a JSON object as instances, without others. Raises MisfitError."""
-    return _properties(_checked(_loads(json.dumps(value)), dict), fields)
+    with _conversion():
+        given = _checked(_loads(json.dumps(value)), dict)
+        return _properties(given, fields, _converter_of(fields))
 
 
 def json_of(value: object) -> JSON:
@@ -67,9 +83,28 @@ def json_of(value: object) -> JSON:
     return cast("JSON", built)
 
 
-def _structured(value: JSON, hint: Hint) -> Any:
+def _unfenced(text: str) -> str:
+    """A text without the code fence that is around it."""
+    bare = text.strip()
+    language, _, code = bare[len(_FENCE) :].partition("\n")
+    is_fenced = bare.startswith(_FENCE) and code.endswith(_FENCE)
+    is_plain = not language.strip() or language.strip().isidentifier()
+    return code.removesuffix(_FENCE) if is_fenced and is_plain else text
+
+
+@contextmanager
+def _conversion() -> Iterator[None]:
+    """Around all that becomes of one value."""
+    token = _union_of.set({})
     try:
-        return _converter.structure(value, hint)
+        yield
+    finally:
+        _union_of.reset(token)
+
+
+def _structured(value: JSON, hint: Hint, converter: cattrs.Converter) -> Any:
+    try:
+        return converter.structure(value, hint)
     except Exception as error:  # cattrs', pydantic's, or that of a class's own check
         raise MisfitError(list(_problems(error, "$"))) from error
 
@@ -81,10 +116,12 @@ def _loads(text: str) -> JSON:
 
 def _number(text: str) -> float:
     number = float(text)
+    if math.isinf(number):
+        _refuse("a number so large")
     return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
-def _refuse(name: str) -> None:
+def _refuse(name: str) -> Never:
     raise ValueError(f"{name} is no JSON")
 
 
@@ -122,32 +159,47 @@ def _wrapped(hint: Hint, converter: cattrs.Converter) -> Hook:
 
 
 def _union(hint: Hint, converter: cattrs.Converter) -> Hook:
-    """Of the members that a value fits, the one that knows the most of its keys; or the first."""
     members = [member for member in get_args(hint) if member is not type(None)]
+    if len(members) == 1:
+        (only,) = members
+        return lambda value, _: None if value is None else converter.structure(value, only)
     is_optional = len(members) < len(get_args(hint))
-    if len(members) > 1:
-        known = [_keys_of(member) for member in members]
+    keys = [(member, _keys_of(member)) for member in members]
 
-    def structure(value: Any, _: object) -> Any:
+    def structure(value: object, _: object) -> Any:
         if value is None and is_optional:
             return None
-        if len(members) == 1:
-            return converter.structure(value, members[0])
-        fitting: list[tuple[int, Any]] = []
-        problems = []
-        for member, keys in zip(members, known, strict=True):
-            try:
-                made = _structured(value, member)
-            except MisfitError as error:
-                problems.append(str(error))
-            else:
-                read = len(keys & value.keys()) if isinstance(value, dict) else 0
-                fitting.append((read, made))
-        if not fitting:
-            raise TypeError(f"it fits none of {len(members)} types: {'; or '.join(problems)}")
-        return max(fitting, key=lambda found: found[0])[1]
+        found, place = _union_of.get(), (id(value), hint)
+        if place not in found:
+            found[place] = _best(value, keys, converter)
+        made, problem = found[place]
+        if problem:
+            raise TypeError(problem)
+        return made
 
     return structure
+
+
+def _best(
+    value: Any, members: list[tuple[Hint, set[str]]], converter: cattrs.Converter
+) -> tuple[Any, str]:
+    """Of the members that a value fits, the one that knows the most of its keys; or the first.
+
+    And what is wrong, if it fits none.
+    """
+    fitting: list[tuple[int, Any]] = []
+    problems = []
+    for member, keys in members:
+        try:
+            made = _structured(value, member, converter)
+        except MisfitError as error:
+            problems.append(_short(str(error)))
+        else:
+            read = len(keys & value.keys()) if isinstance(value, dict) else 0
+            fitting.append((read, made))
+    if not fitting:
+        return None, f"it fits none of {len(members)} types: {'; or '.join(problems)}"
+    return max(fitting, key=lambda found: found[0])[1], ""
 
 
 def _keys_of(hint: Hint) -> set[str]:
@@ -173,20 +225,24 @@ def _tuple(hint: Hint, converter: cattrs.Converter) -> Hook:
     return structure
 
 
-def _typed_dict(hint: Hint, _: cattrs.Converter) -> Hook:
-    # Not cattrs': in Python 3.11 it takes `Required[...]` in a string for nothing.
+def _class(hint: Hint, converter: cattrs.Converter) -> Hook:
+    # Not cattrs': it looks up no `"Name"` within another type, and no `Required[...]` in a string.
     fields = list(fields_of(hint, str(hint)))
-    return lambda value, _: _properties(_checked(value, dict), fields)
+    make = origin_of(hint) or hint
+    return lambda value, _: make(**_properties(_checked(value, dict), fields, converter))
 
 
-def _properties(value: dict[str, JSON], fields: Iterable[Field]) -> dict[str, Any]:
+def _properties(
+    value: dict[str, JSON], fields: Iterable[Field], converter: cattrs.Converter
+) -> dict[str, Any]:
+    """The arguments that the properties are."""
     made: dict[str, Any] = {}
     problems: list[tuple[str, str]] = []
-    for name, hint, is_required in fields:
+    for name, argument, hint, is_required in fields:
         path = f"$.{name}"
         if name in value:
             try:
-                made[name] = _structured(value[name], hint)
+                made[argument] = _structured(value[name], hint, converter)
             except MisfitError as error:
                 problems += ((path + at.removeprefix("$"), what) for at, what in error.problems)
         elif is_required:
@@ -196,14 +252,9 @@ def _properties(value: dict[str, JSON], fields: Iterable[Field]) -> dict[str, An
     return made
 
 
-def _object(make: Callable[[cattrs.Converter, Hint], Hook]) -> HookFactory:
-    """The hook of cattrs, for objects only: all else it takes for one without its optional keys."""
-
-    def factory(hint: Hint, converter: cattrs.Converter) -> Hook:
-        read = make(converter, hint)
-        return lambda value, _: read(_checked(value, dict), hint)
-
-    return factory
+def _mapping(hint: Hint, converter: cattrs.Converter) -> Hook:
+    read = converter.gen_structure_mapping(hint)
+    return lambda value, _: read(_checked(value, dict), hint)
 
 
 def _checked(value: Any, kind: type) -> Any:
@@ -214,17 +265,9 @@ def _problems(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
     """Each place that differs and how: the leaves of the errors that cattrs groups."""
     if isinstance(error, MisfitError):
         yield from ((path + inner.removeprefix("$"), problem) for inner, problem in error.problems)
-    elif isinstance(error, cattrs.ClassValidationError):
-        named, others = error.group_exceptions()
-        for inner, field in named:
-            yield from _problems(inner, f"{path}.{field.name}")
-        for inner in others:
-            yield from _problems(inner, path)
     elif isinstance(error, cattrs.IterableValidationError):
         for inner, item in error.group_exceptions()[0]:
             yield from _problems(inner, f"{path}[{item.index!r}]")
-    elif isinstance(error, KeyError) and error.args == (path.rpartition(".")[2],):
-        yield path, _MISSING
     else:
         yield path, str(error) or type(error).__name__
 
@@ -236,7 +279,13 @@ def _dumped(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no type of a JSON value")
 
 
-def _made() -> cattrs.Converter:
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+@lru_cache(_CONVERTERS)
+def _converter_of(_: Hint) -> cattrs.Converter:
+    """One for each type, and not for ever: a converter keeps each class that it has seen."""
     converter = cattrs.Converter(detailed_validation=True)
     for kind in (str, bytes, int, float):  # those that no predicate is asked about
         converter.register_structure_hook(kind, _single)
@@ -263,8 +312,7 @@ _HOOKS: Final[dict[Form, HookFactory]] = {
     Form.UNION: _union,
     Form.LIST: _list,
     Form.TUPLE: _tuple,
-    Form.CLASS: _object(cattrs.Converter.gen_structure_attrs_fromdict),
-    Form.TYPED_DICT: _typed_dict,
-    Form.MAPPING: _object(cattrs.Converter.gen_structure_mapping),
+    Form.CLASS: _class,
+    Form.TYPED_DICT: _class,
+    Form.MAPPING: _mapping,
 }
-_converter: Final = _made()
