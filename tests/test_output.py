@@ -154,7 +154,7 @@ class Doubled(Generic[T]):
 
 
 # Their own name stands in another type, as without `from __future__ import annotations`.
-LISTERS: Any = list["Lister"]
+LISTERS: Any = list["Lister"]  # type: ignore[valid-type]
 Lister = dataclasses.make_dataclass(
     "Lister", [("kids", LISTERS)], namespace={"__module__": __name__}
 )

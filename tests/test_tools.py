@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
@@ -516,6 +517,9 @@ WRONG: list[tuple[Any, Any, str, type[Exception]]] = [
     (calling("see"), None, "there is no function see; there are: look", OutputParseError),
     (CALL, KeyError("Paris"), "KeyError: 'Paris'", KeyError),
     (CALL, OSError("\udcff"), "OSError: ?", OSError),
+    (CALL, StopIteration(), "RuntimeError: it raised StopIteration", RuntimeError),
+    (CALL, asyncio.CancelledError(), "RuntimeError: it raised CancelledError", RuntimeError),
+    (CALL, futures.CancelledError(), "RuntimeError: it raised CancelledError", RuntimeError),
     (CALL, object(), f"{NO_JSON} object, is no JSON: ", TypeError),
     (CALL, float("nan"), f"{NO_JSON} float, is no JSON: ", TypeError),
     (CALL, "\ud800", f"{NO_JSON} str, is no JSON: ", TypeError),
@@ -526,7 +530,7 @@ WRONG: list[tuple[Any, Any, str, type[Exception]]] = [
 def looking(value: object) -> Callable[..., object]:
     def look(city: str) -> object:
         """Look."""
-        if isinstance(value, Exception):
+        if isinstance(value, BaseException):
             raise value
         return value
 
@@ -551,6 +555,19 @@ async def test_what_goes_wrong_is_reported_to_the_model(
     assert said.replace("are: look", "are: look, fine") in told["error"]
     assert "Traceback" not in told["error"]
     assert right == {"result": 1}
+
+
+async def test_an_error_without_a_text_is_reported_by_its_type(
+    colour: Colour, emulator: Emulator
+) -> None:
+    class SpeechlessError(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    emulator.answer_when = saying([CALL], "Sorry.")
+    tg = colour.client(base_url=emulator.url).text_generator
+    await tg.run_tools([user("Go.")], tools=[looking(SpeechlessError())], **ASKED)
+    assert results(emulator) == [{"error": "SpeechlessError: "}]
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong[2])
@@ -768,6 +785,24 @@ async def test_an_error_that_is_raised_cancels_the_other_functions(emulator: Emu
                 [user("Go.")], tools=[awaited, failing], on_error="raise", **ASKED
             )
     assert told == ["cancelled"]
+
+
+async def test_a_function_in_which_something_is_cancelled_fails_and_the_others_do_not(
+    colour: Colour, emulator: Emulator
+) -> None:
+    async def awaiting() -> None:
+        inner = asyncio.create_task(asyncio.sleep(60))
+        inner.cancel()
+        await inner
+
+    async def fine() -> int:
+        await asyncio.sleep(0.05)
+        return 1
+
+    emulator.answer_when = saying([calling("awaiting"), calling("fine")], "Sorry.")
+    tg = colour.client(base_url=emulator.url).text_generator
+    await tg.run_tools([user("Go.")], tools=[awaiting, fine], **ASKED)
+    assert results(emulator) == [{"error": "RuntimeError: it raised CancelledError"}, {"result": 1}]
 
 
 @pytest.mark.usefixtures("interruptible")

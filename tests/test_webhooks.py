@@ -414,6 +414,10 @@ class TestApp:
             first.join()
         assert len(told.events) == 1
 
+    def test_a_receiver_that_raises_stop_iteration_is_answered_for_too(self) -> None:
+        with served(WebhookApp(Told(StopIteration()).sync)) as url:
+            assert post(url).status_code == 500
+
     @pytest.mark.parametrize("form", ["partial", "object", "function"])
     def test_what_is_async_inside_is_awaited_too(self, form: str) -> None:
         told = Told()

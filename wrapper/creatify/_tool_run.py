@@ -93,10 +93,7 @@ class ToolRun:
         except Exception as error:
             if self._on_error == "report":
                 kind = "" if isinstance(error, _WrongCallError) else f"{type(error).__name__}: "
-                said = f"{kind}{error}"
-                # The name of a file may hold what is no Unicode.
-                said = said.encode(errors="replace").decode()
-                return function_result(call.name, {"error": said})
+                return function_result(call.name, {"error": f"{kind}{_text(error)}"})
             if isinstance(error, _WrongCallError):
                 raise error.raised(call, task) from error
             error.add_note(f"raised by the tool {call.name}, which the model called")
@@ -153,16 +150,34 @@ def _check(max_rounds: object, on_error: object) -> None:
 
 
 def _call(function: Callable[[], object]) -> object:
-    value = function()
-    return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
+    value = _checked(function)
+    return _checked(partial(asyncio.run, _awaited(value))) if inspect.isawaitable(value) else value
 
 
 async def _call_async(function: Callable[[], object]) -> object:
-    if inspect.iscoroutinefunction(function):
-        value: object = function()
-    else:
-        value = await asyncio.wrap_future(_in_thread(function))
-    return await value if inspect.isawaitable(value) else value
+    try:
+        if inspect.iscoroutinefunction(function):
+            value: object = function()
+        else:
+            value = await asyncio.wrap_future(_in_thread(partial(_checked, function)))
+        return await value if inspect.isawaitable(value) else value
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            raise _ended(error) from error  # by something in it, and nobody ends the run
+        raise
+
+
+def _checked(function: Callable[[], T]) -> T:
+    """What it returns. What would end more than the function is an error as any other."""
+    try:
+        return function()
+    except (StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
+        raise _ended(error) from error
+
+
+def _ended(error: BaseException) -> RuntimeError:
+    return RuntimeError(f"it raised {type(error).__name__}")
 
 
 async def _awaited(value: Awaitable[T]) -> T:
@@ -183,6 +198,15 @@ def _in_thread(function: Callable[[], T]) -> concurrent.futures.Future[T]:
 
     threading.Thread(target=work, name="creatify-tool", daemon=True).start()
     return future
+
+
+def _text(error: Exception) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - whatever it is, the type is told
+        text = ""
+    # The name of a file may hold what is no Unicode.
+    return text.encode(errors="replace").decode()
 
 
 def _response(name: str, result: object) -> dict[str, Any]:

@@ -87,7 +87,8 @@ another JSON value becomes `{"result": value}`. An exception, arguments that don
 that is not there, and a result that is no JSON are reported to the model, as
 `{"error": "KeyError: 'Paris'"}`: type and text without a traceback, so that it may try again or say
 so. Mind what your exceptions say: the model, and so the user, may read it. With `on_error="raise"`
-they end the run: an exception as it is, a wrong call of the model as an `OutputParseError`:
+they end the run: an exception as it is (a RuntimeError in place of a StopIteration, or of a
+CancelledError while nobody cancels the run), a wrong call of the model as an `OutputParseError`:
 
 ```python
 def broken(city: str) -> str:

@@ -106,9 +106,17 @@ def _handle(receiver: Inbox | Handler) -> Callable[[WebhookEvent], Awaitable[obj
         return deliver
     handler = receiver
 
+    def call(event: WebhookEvent) -> object:
+        try:
+            return handler(event)
+        except (
+            StopIteration
+        ) as error:  # which no future takes: its thread would be awaited for ever
+            raise RuntimeError("the receiver raised StopIteration") from error
+
     async def handle(event: WebhookEvent) -> None:
         is_async = inspect.iscoroutinefunction(handler)
-        answer = handler(event) if is_async else await asyncio.to_thread(handler, event)
+        answer = call(event) if is_async else await asyncio.to_thread(call, event)
         if inspect.isawaitable(answer):  # also of an object, or a partial, that is async inside
             await answer
 
