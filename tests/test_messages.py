@@ -224,9 +224,7 @@ class TestMedia:
         with pytest.raises(InvalidRequestError, match="is no image of a known format"):
             image(PNG, mime_type=wrong)
 
-    @pytest.mark.parametrize(
-        "data", [b"", b"Hello", b"%PDF-1.7", b"<svg>", b"RIFF....WAVE", b"GIF8"]
-    )
+    @pytest.mark.parametrize("data", [b"Hello", b"%PDF-1.7", b"<svg>", b"RIFF....WAVE", b"GIF8"])
     @pytest.mark.parametrize("kind", MEDIA)
     def test_a_file_of_another_kind_is_refused(
         self, tmp_path: Path, data: bytes, kind: str
@@ -239,6 +237,16 @@ class TestMedia:
         assert str(caught.value).endswith("; if it is, pass mime_type; nothing was sent")
         names = [name.partition("/")[2] for name in SAMPLES if name.startswith(kind)]
         assert f"({', '.join(names)})" in str(caught.value)
+
+    @pytest.mark.parametrize("mime_type", [None, "image/png"])
+    def test_what_is_empty_is_refused_whatever_it_is_said_to_be(
+        self, mime_type: str | None
+    ) -> None:
+        at_its_end = BytesIO()
+        at_its_end.write(PNG)
+        for source in (b"", at_its_end):
+            with pytest.raises(InvalidRequestError, match="image has no bytes"):
+                image(source, mime_type=mime_type)
 
     def test_bytes_of_another_kind_are_not_shown(self) -> None:
         with pytest.raises(InvalidRequestError) as caught:

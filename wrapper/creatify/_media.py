@@ -58,7 +58,7 @@ def image(source: Source, *, mime_type: str | None = None, max_size: int = MAX_M
 
     A file object is read from where it stands to its end, and stays open. `mime_type` is found from
     the first bytes unless given. `max_size` (bytes, 100 MiB) bounds what is read. Raises
-    InvalidRequestError if it can't be read, is larger, or is no image.
+    InvalidRequestError if it can't be read, is empty, is larger, or is no image.
     """
     return _media("image", source, mime_type, max_size)
 
@@ -72,6 +72,10 @@ def _media(kind: str, source: Source, mime_type: str | None, max_size: int) -> P
     name, most = _name(kind, source), check_size(max_size, "max_size")
     with closing(_pieces(source, name)) as pieces:
         first = next(pieces, b"")
+        if not first:
+            raise InvalidRequestError(
+                f"{name} has no bytes (a file object is read from where it stands)"
+            )
         found = mime_type or _mime_type(first, kind)
         if not (isinstance(found, str) and found.startswith(f"{kind}/")):
             known = ", ".join(key.partition("/")[2] for key in _SIGNATURES if key.startswith(kind))
