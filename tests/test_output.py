@@ -778,6 +778,17 @@ async def test_no_text_is_an_error_that_says_why_if_that_is_known(
     assert emulator.charges == 1
 
 
+async def test_a_stream_of_calls_says_what_the_model_called(
+    colour: Colour, emulator: Emulator
+) -> None:
+    emulator.answer_when = lambda _: [{"name": "look"}]
+    tg = colour.client(base_url=emulator.url).text_generator
+    async with tg.stream(**ASKED, output=Item) as stream:
+        await stream.until_done()
+        with pytest.raises(OutputParseError, match=r"none \(the model called look instead\)"):
+            _ = stream.output
+
+
 async def test_a_blocked_stream_says_what_it_was_blocked_for(
     colour: Colour, serve: Callable[[Script], RawServer]
 ) -> None:

@@ -15,12 +15,14 @@ from creatify_api.models import TextGenConfig, TextGenResponse
 from creatify_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from creatify._accumulator import Accumulator
     from creatify._connection import AsyncConnection, Connection
     from creatify._operations import Call, Steps
     from creatify._typed_form import Hint
     from creatify._typed_schema import Schema
-    from creatify_api.models import TextGenRequest
+    from creatify_api.models import FunctionCallPart, TextGenRequest
 
 T = TypeVar("T")
 
@@ -50,10 +52,11 @@ class _Parsed(Generic[T]):
                 " until_done()"
             )
         receipt, reason = self._so_far.receipt, self._so_far.finish_reason
+        stopped = f"the model stopped because of {reason}" if reason not in {None, "STOP"} else ""
         made: T = _read(
             self._so_far.text,
             self._output,
-            why=f"the model stopped because of {reason}" if reason not in {None, "STOP"} else "",
+            why=_called(self._so_far.function_calls) or stopped,
             paid=f"the generation {receipt.id} was paid for" if receipt and receipt.id else _PAID,
         )
         return made
@@ -124,14 +127,18 @@ def parsed(steps: Steps[TextGenResponse], output: Hint) -> Steps[ParsedTextGenRe
 
 def read_task(task: TextGenResponse, output: Hint) -> Any:
     """The text of a task as an instance of the type. Raises OutputParseError."""
-    called = ", ".join(call.name for call in task.response_function_calls)
-    why = f"the model called {called} instead" if called else f"the task is {task.status}"
+    why = _called(task.response_function_calls) or f"the task is {task.status}"
     return _read(task.response_text or "", output, why, task=task)
 
 
 def read_text(text: str, output: Hint) -> Any:
     """A text as an instance of the type. Raises OutputParseError."""
     return _read(text, output)
+
+
+def _called(calls: Iterable[FunctionCallPart]) -> str:
+    names = ", ".join(call.name for call in calls)
+    return f"the model called {names} instead" if names else ""
 
 
 _PAID: Final = "it was paid for"
