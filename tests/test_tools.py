@@ -679,6 +679,14 @@ async def test_the_caller_s_messages_stay_as_they_are(colour: Colour, emulator: 
     assert emulator.charges == 2
 
 
+async def test_tools_may_be_any_iterable_of_functions(colour: Colour, emulator: Emulator) -> None:
+    emulator.answer_when = saying([calling("weather", city="Rome")], "Warm.", "Cold.")
+    tg = colour.client(base_url=emulator.url).text_generator
+    for tools_given in ({"weather": weather}.values(), (tool for tool in [weather])):
+        await tg.run_tools([user("Go.")], tools=tools_given, **ASKED)
+    assert emulator.charges == 3
+
+
 async def test_without_tools_it_is_a_generation(colour: Colour, emulator: Emulator) -> None:
     tg = colour.client(base_url=emulator.url).text_generator
     task = await tg.run_tools([user("Hello")], tools=[], **ASKED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 import types
+from collections import abc
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -74,7 +75,7 @@ class ToolFunction:
 
 def named(functions: Iterable[Callable[..., object]]) -> dict[str, ToolFunction]:
     """The tools of several functions, by name. Raises InvalidRequestError."""
-    if callable(functions) or not isinstance(functions, list | tuple | set | frozenset):
+    if callable(functions) or not isinstance(functions, abc.Iterable):
         raise InvalidRequestError("tools is a list of functions")
     tools: dict[str, ToolFunction] = {}
     for function in functions:
