@@ -337,6 +337,10 @@ Broken.model_rebuild(_types_namespace={"Callable": __import__("collections").abc
     ("kind", "said"),
     [
         (complex, "complex: complex is no type of a JSON value"),
+        (set[Item], "set[test_output.Item]: Item has no hash: take a list of it"),
+        (frozenset[list[int]], "list[int] has no hash: take a list of it"),
+        (set[Extra], "Extra has no hash: take a list of it"),
+        (set[Annotated[Person, "who"]], "Person has no hash: take a list of it"),
         (3, "3: 3 is no type of a JSON value: Type '3' is not supported"),
         ([int], "is no type of a JSON value"),
         (Deep, "Deep.pages.rows[]: complex is no type of a JSON value"),

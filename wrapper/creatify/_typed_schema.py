@@ -6,6 +6,7 @@ are walked here, since msgspec refuses a union of two classes.
 
 from __future__ import annotations
 
+import collections.abc
 import inspect
 import operator
 import re
@@ -34,6 +35,7 @@ JSON: TypeAlias = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | 
 Schema: TypeAlias = dict[str, JSON]
 
 _REF: Final = "#/$defs/"
+_SETS: Final = (set, frozenset, collections.abc.Set)
 _TYPES: Final = {str: "string", int: "integer"}  # of the values of an enum
 
 
@@ -123,6 +125,10 @@ class _Schemas:
 
     def _list(self, hint: Hint, path: str) -> Schema:
         items = self.of(item_of(hint), f"{path}[]")
+        item, _ = unwrapped(item_of(hint))
+        is_hashable = getattr(origin_of(item) or item, "__hash__", None) is not None
+        if (origin_of(hint) or hint) in _SETS and not is_hashable:
+            raise InvalidRequestError(f"{path}: {name_of(item)} has no hash: take a list of it")
         return {"type": "array", "items": items} if items else {"type": "array"}
 
     def _tuple(self, hint: Hint, path: str) -> Schema:
