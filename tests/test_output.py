@@ -288,6 +288,17 @@ def test_classes_of_one_name_are_kept_apart() -> None:
     assert list(properties["b"]["properties"]) == ["x"]
 
 
+def test_classes_that_are_named_as_others_are_numbered_are_kept_apart() -> None:
+    names = ["X", *(f"X_{number}" for number in range(3, 10)), "X", "X"]
+    fields = [(f"of{place}", Any) for place in range(len(names))]
+    kinds = [
+        dataclasses.make_dataclass(*one) for one in zip(names, [[f] for f in fields], strict=True)
+    ]
+    whole = dataclasses.make_dataclass("All", [(f"f{n}", kind) for n, kind in enumerate(kinds)])
+    properties: Any = schema(whole)["properties"]
+    assert [list(one["properties"]) for one in properties.values()] == [[f[0]] for f in fields]
+
+
 @pytest.mark.parametrize(
     "kind",
     [

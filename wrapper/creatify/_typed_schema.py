@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import itertools
 import operator
 import re
 from datetime import datetime, time
@@ -203,8 +204,8 @@ class _Schemas:
 
     def _new_name(self, hint: Hint) -> str:
         base = re.sub(r"\W+", "_", name_of(hint)).strip("_")
-        taken = {name.partition(".")[0] for name in self._defs}
-        return base if base not in taken else f"{base}_{len(self._defs)}"
+        names = itertools.chain([base], (f"{base}_{number}" for number in itertools.count(2)))
+        return next(name for name in names if name not in self._defs)
 
 
 def constrained(base: Hint, constraints: Iterable[msgspec.Meta]) -> Hint:
