@@ -540,6 +540,14 @@ def test_a_text_that_is_all_blanks_takes_no_time(text: str) -> None:
     assert process_time() - began < 2
 
 
+def test_an_instance_that_nobody_holds_is_forgotten() -> None:
+    made = parse('{"name": "a", "price": 1}', Item | Tree)
+    held = weakref.ref(made)
+    del made
+    gc.collect()
+    assert held() is None
+
+
 def test_a_type_that_nobody_holds_is_forgotten() -> None:
     kinds = weakref.WeakSet[type]()
     for number in range(300):

@@ -652,12 +652,16 @@ async def test_a_mode_that_forces_calls_ends_after_max_rounds(
 async def test_an_error_of_a_later_round_names_what_was_paid_for(
     colour: Colour, emulator: Emulator
 ) -> None:
-    emulator.credits = 1.0
+    emulator.credits = 2.0
+    emulator.answer_when = lambda _: [calling("weather", city="Rome")]
     tg = colour.client(base_url=emulator.url).text_generator
     with pytest.raises(InsufficientCreditsError) as caught:
-        await tg.run_tools([user("Use weather.")], tools=[weather], **ASKED)
-    (paid,) = emulator.tasks
-    assert any(paid in note for note in caught.value.__notes__)
+        await tg.run_tools([user("Go.")], tools=[weather], **ASKED)
+    assert len(emulator.tasks) == 2
+    paid = ", ".join(emulator.tasks)
+    assert caught.value.__notes__ == [
+        f"the rounds of run_tools before it were paid for: tasks {paid}"
+    ]
 
 
 async def test_an_error_of_the_first_round_names_nothing(
