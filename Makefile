@@ -17,13 +17,13 @@ demo: $(READY) ## Show the main job against the emulator (LIVE=1: against the re
 	@$(BIN)/python scripts/demo.py $(if $(LIVE),--live)
 
 # The tests wait more than they compute: more workers than cores.
-test: $(READY) ## Run the tests with coverage (about three minutes)
+test: $(READY) ## Run the tests of the library with coverage (about four minutes)
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses 4
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --show-missing --skip-covered
 
-soak: $(READY) ## Run the slow proofs: 20,000 lossy creates, 100,000 chunks (about three minutes)
+soak: $(READY) ## Run the slow proofs: 20,000 lossy creates, batches killed 40 times, regeneration (six minutes)
 	$(BIN)/python -m pytest -m slow --numprocesses 2
 
 bench: $(BENCH_READY) ## Measure this library beside its peers (ten minutes); .bench has the report

@@ -27,6 +27,9 @@ from bench.verdicts import ratio, verdicts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Of the maintainers' commands: no part of what users install.
+pytestmark = pytest.mark.slow
+
 ONCE = Effort(rounds=1, seconds=60.0, is_quick=True)
 ROW_BY_KEY = {row.key: row for row in ROWS}
 

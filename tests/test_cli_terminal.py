@@ -351,6 +351,7 @@ class TestPipes:
             f"creatify: to get what was paid for: creatify wait {task_id}",
         ]
 
+    @pytest.mark.slow
     def test_the_examples_of_the_guide_run(self, emulator: Emulator, tmp_path: Path) -> None:
         emulator.fail_when = lambda _: None
         blocks = re.findall(r"^```sh\n(.*?)^```$", guide or "", re.DOTALL | re.MULTILINE)

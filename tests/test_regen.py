@@ -16,6 +16,9 @@ import pytest
 import install
 import regen
 
+# Of the maintainers' commands: no part of what users install.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "tests" / "pages" / "get_text_generator_items.md"
 

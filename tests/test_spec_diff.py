@@ -26,6 +26,9 @@ from overlay import apply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Of the maintainers' commands: no part of what users install.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 ADDS, EXHAUSTIVE, BREAKS = Group.ADDS, Group.EXHAUSTIVE, Group.BREAKS
 ENTRY = Entry("a.b", "something", ("`x` is gone",))

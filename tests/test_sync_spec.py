@@ -33,6 +33,9 @@ from syncing.strict_yaml import UnreadableError, plain, same
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+# Of the maintainers' commands: no part of what users install.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 BEFORE = (ROOT / "openapi.yaml").read_text()
 LIST_PAGE = (Path(__file__).parent / "pages" / "get_text_generator_items.md").read_text()
