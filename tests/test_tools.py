@@ -452,6 +452,25 @@ async def test_the_calls_of_a_round_run_at_once_and_are_answered_in_order(
     assert results(emulator) == [{"result": n} for n in range(12)]
 
 
+async def test_of_a_hundred_calls_in_a_round_few_run_at_once(
+    colour: Colour, emulator: Emulator
+) -> None:
+    at_once: list[int] = []
+
+    def plain(number: int) -> int:
+        time.sleep(0.1)
+        at_once.append(threading.active_count())
+        return number
+
+    before = threading.active_count()
+    calls = [calling("plain", number=n) for n in range(100)]
+    emulator.answer_when = saying(calls, "Done.")
+    tg = colour.client(base_url=emulator.url).text_generator
+    await tg.run_tools([user("Go.")], tools=[plain], **ASKED)
+    assert results(emulator) == [{"result": n} for n in range(100)]
+    assert max(at_once) < before + 40
+
+
 def in_thread(function: Callable[[], Any]) -> Any:
     from creatify._tool_run import _in_thread  # noqa: PLC0415 - as many threads as are asked for
 

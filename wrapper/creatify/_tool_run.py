@@ -9,7 +9,7 @@ import json
 import threading
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 from creatify import _request
 from creatify._errors import ConfigurationError, OutputParseError, ToolRoundsError
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 T = TypeVar("T")
+
+AT_ONCE: Final = 32
+"""Calls of a round that run at once: a model may ask for thousands."""
 
 OnError: TypeAlias = Literal["report", "raise"]
 Answer: TypeAlias = "Flow[Callable[[], object], object, Message]"
@@ -69,7 +72,10 @@ class ToolRun:
                 calls = task.response_function_calls
                 if not calls:
                     return task
-                results: list[Message] = yield Send([self._answer(call, task) for call in calls])
+                results: list[Message] = []
+                for start in range(0, len(calls), AT_ONCE):
+                    some = calls[start : start + AT_ONCE]
+                    results += yield Send([self._answer(call, task) for call in some])
                 said = [model(task.response_text)] if task.response_text else []
                 asked = [model(call) for call in calls]
                 request.messages = [*request.messages, *said, *asked, *results]

@@ -74,11 +74,11 @@ print(declaration(get_weather).to_dict())
 What can't be declared (`*args`, `**kwargs`, a positional-only or unannotated parameter, a type that
 is none of JSON, two tools of one name) is an `InvalidRequestError` before anything is sent.
 
-The calls of a round run at once: with `Creatify` each in a thread, where an `async` function has an
-event loop of its own; with `AsyncCreatify` `async` functions as tasks of its loop, and plain ones
-in threads. Context variables are those of the caller. Ending a run early (by cancelling it, by
-Ctrl-C, by an error) cancels the `async` functions of an `AsyncCreatify`; a thread can't be stopped,
-and nobody waits for it.
+The calls of a round run at once, up to 32 of them: with `Creatify` each in a thread, where an
+`async` function has an event loop of its own; with `AsyncCreatify` `async` functions as tasks of
+its loop, and plain ones in threads. Context variables are those of the caller. Ending a run early
+(by cancelling it, by Ctrl-C, by an error) cancels the `async` functions of an `AsyncCreatify`; a
+thread can't be stopped, and nobody waits for it.
 
 ## Results and errors
 
