@@ -24,7 +24,7 @@ pytest_plugins = ["canaries"]
 
 # The gate must not depend on luck or on how busy the machine is: `--hypothesis-profile=default`
 # looks for new examples.
-hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("steady")
 
 

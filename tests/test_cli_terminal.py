@@ -194,6 +194,7 @@ class TestWhatTheApiSaysIsNoCommandToATerminal:
         with Emulator(recordings=tmp_path) as recorded:
             self.assert_harmless(recorded, "generate", "--stream", "evil")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["status", "failed_reason", "model_name"])
     def test_no_field_is_obeyed(self, emulator: Emulator, name: str) -> None:
         task_id = paid(emulator, EVIL)
@@ -256,6 +257,7 @@ class TestTheScreen:
         assert plain.text == terminal.text
         assert b"\x1b" not in piped("tasks", env=environment(emulator)).stdout
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "arguments",
         [
