@@ -143,7 +143,7 @@ class Account:
             entry = LEDGER.begin(asked.request, asked.content)
             entry.is_lost = True
             error_ = APITimeoutError("silence", request_sent=True)
-            return Doubt(asked, entry, datetime.now(UTC), 0, error_)
+            return Doubt(asked, entry, datetime.now(UTC), 0, 0.0, error_)
         if kind == "broken":
             return Failed(asked, ValueError("of the caller's"))
         task = _task(

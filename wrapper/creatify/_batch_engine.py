@@ -111,6 +111,7 @@ class Engine:
         self._lost: list[Doubt] = []  # not looked for yet
         self._doubts: list[Doubt] = []  # looked for, and not found
         self._asked_about: list[Doubt] = []  # being looked for
+        self._sent_again: set[int] = set()
         self._ready: deque[BatchResult] = deque()
         self._kept: dict[int, BatchResult | None] = {}  # None: there will be no result
         self._head = 0  # the first that is not ready
@@ -265,7 +266,9 @@ class Engine:
         else:
             entry = self._context.ledger.begin(asked.request, asked.content)
             entry.is_lost = True
-            self._lost.append(Doubt(asked, entry, past.at, past.sequence, AN_EARLIER_RUN))
+            # When that run was ended is not known; by now it was.
+            lost = self._clock()
+            self._lost.append(Doubt(asked, entry, past.at, past.sequence, lost, AN_EARLIER_RUN))
 
     def _may_settle(self) -> bool:
         """Whether to ask the list: once for all that the journal and the jobs left in doubt."""
@@ -295,10 +298,13 @@ class Engine:
             LOGGER.warning("an answer was lost, and its task %s found in the list", task.id)
             doubt.entry.end()
             self._watches.append((doubt.asked, task, True))
-        for doubt in settled.absent:
+        # Once: what the API never takes would be sent for ever, and may cost each time.
+        absent = [doubt for doubt in settled.absent if doubt.asked.index not in self._sent_again]
+        for doubt in absent:
+            self._sent_again.add(doubt.asked.index)
             self._again(doubt)
             self._reserved -= 1
-        for doubt in settled.open:
+        for doubt in (*settled.open, *(d for d in settled.absent if d not in absent)):
             if not settled.is_last and self.error is None:
                 self._doubts.append(doubt)
             elif self._plan.resend_unknown and self.error is None:

@@ -93,7 +93,7 @@ def generate(asked: Asked, context: Context) -> Flow[Any, Any, Over | Refused | 
     except CreatifyError as error:
         if is_unknown(error):
             entry.is_lost = True
-            return Doubt(asked, entry, at, sequence, error)
+            return Doubt(asked, entry, at, sequence, time.monotonic(), error)
         entry.end()
         yield Send(_journal.refused(asked.index))
         return Refused(asked, error, began)

@@ -2,9 +2,10 @@
 
 The list of tasks is asked for all of them at once. A task is a request's own if it fits and nobody
 was given it, as in `_reconcile`. To be sent again a request must have been shown never to have
-arrived, by more than that it is not found: nothing that fits was created for long before it, the
-list has answered several times since the request could still have been on its way, and it reaches
-back beyond it, because it has the tasks that this batch knows to be there.
+arrived, by more than that it is not found: nothing that fits was created for long before it, and
+nothing since that nobody knows, since the API may tell of a request in other words than it was
+sent; the list has answered several times since the request could still have been on its way; and it
+reaches back beyond it, because it has the tasks that this batch knows to be there.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from creatify._schema import JSON, Drift
 
 ARRIVES_WITHIN: Final = 60.0
-"""Seconds in which a request that was sent may still arrive: a proxy may hold it for a while."""
+"""Seconds in which a request whose answer was lost may still arrive: a proxy may hold it, or a
+server that is overloaded.
+"""
 _LEAST_ANSWERS: Final = 3  # of the list, until it is believed that it does not have a task
 _FIRST: Final = 3  # times that the list is asked at first; the end of a batch has more time
 _LONGEST_ASK: Final = 10.0  # seconds for one answer of the list
@@ -54,13 +57,15 @@ AN_EARLIER_RUN: Final = CreatifyError("an earlier run was ended before it had th
 class Doubt:
     """A request that was to be sent, `at` this machine's time, and whose task is not known.
 
-    `sequence` says which tasks' ids were learned later.
+    `sequence` says which tasks' ids were learned later; `lost` is the moment, by the monotonic
+    clock, from which on nobody could hear its answer.
     """
 
     asked: Asked
     entry: Entry
     at: datetime
     sequence: int
+    lost: float
     error: CreatifyError
     candidates: list[TextGenResponse] = field(default_factory=list)
 
@@ -115,9 +120,8 @@ def settle(
     never arrived, if that matters.
     """
     if is_last and may_resend:
-        latest = max(doubt.at for doubt in doubts) + timedelta(seconds=ARRIVES_WITHIN)
-        left = (latest - datetime.now(UTC)).total_seconds()
-        yield Sleep(min(max(left, 0.0), ARRIVES_WITHIN))
+        latest = max(doubt.lost for doubt in doubts) + ARRIVES_WITHIN
+        yield Sleep(max(latest - clock(), 0.0))
     open_, adopted = list(doubts), list[tuple[Doubt, TextGenResponse]]()
     listing: _Listing | None = None
     error: CreatifyError | None = None
@@ -155,7 +159,8 @@ def outcome_unknown(doubt: Doubt, list_error: CreatifyError | None) -> OutcomeUn
         if list_error is not None
         else f"the list has {count} tasks that may be its own (.candidates)"
         if count
-        else "the list does not have it, nor shows that it would"
+        else "the list does not have it, nor shows that it would; resend_unknown=True sends it"
+        " again, and may pay twice"
     )
     met = str(doubt.error).replace(MAY_BE_CHARGED, "")
     return OutcomeUnknownError(
@@ -172,9 +177,8 @@ class _Listing:
 
     def __init__(self, wanted: set[str], payload: JSON, drifts: set[Drift] | None) -> None:
         items = payload if isinstance(payload, list) else []
-        self.ids = {str(item.get("id")).lower() for item in items if isinstance(item, dict)}
         dated = sorted(((created_at(item), n) for n, item in enumerate(items)))
-        self.oldest = dated[0][0] if dated else datetime.max.replace(tzinfo=UTC)
+        self.created = {_id_of(items[n]): created for created, n in dated}
         self.offset = timedelta(0)
         self._fit: dict[str, list[tuple[datetime, TextGenResponse]]] = {}
         for created, n in dated:
@@ -192,6 +196,10 @@ class _Listing:
     def since(self, doubt: Doubt, doubtful: timedelta) -> datetime:
         """The earliest that its task was created, by the server's clock."""
         return doubt.at + self.offset - doubtful
+
+
+def _id_of(item: JSON) -> str:
+    return str(item.get("id") if isinstance(item, dict) else None).lower()
 
 
 def _group(asked: JSON) -> str:
@@ -228,7 +236,9 @@ def _is_absent(doubt: Doubt, listing: _Listing, learned: Learned, ledger: Ledger
     before, later = learned.around(doubt.sequence)
     if before is None and not later:
         return False  # nothing shows that this list has what this batch created
-    is_whole = all(str(task_id) in listing.ids for task_id in later)
-    reaches_back = before is None or str(before) in listing.ids
-    is_older = listing.oldest < listing.since(doubt, _DOUBT)
-    return not doubt.candidates and is_whole and (reaches_back or (bool(later) and is_older))
+    is_whole = all(str(task_id) in listing.created for task_id in later)
+    reaches_back = before is None or str(before) in listing.created
+    since = listing.since(doubt, _UNDATED)
+    recent = {task_id for task_id, created in listing.created.items() if created >= since}
+    is_known = all(map(ledger.is_given, recent))
+    return not doubt.candidates and is_whole and reaches_back and is_known

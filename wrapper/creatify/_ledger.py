@@ -14,6 +14,7 @@ import time
 from collections import deque
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final, Self
+from uuid import UUID
 from weakref import WeakSet
 
 from creatify._schema import JSON, properties
@@ -22,7 +23,6 @@ from creatify_api.models import TextGenRequest, TextGenResponse
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
-    from uuid import UUID
 
 REMEMBERED: Final = 100_000
 """Tasks that were given last; one given so long before a call is none of its candidates."""
@@ -124,6 +124,13 @@ class Ledger:
             entry.is_lost = False
             self.give(free[0].id)
             return free[0], free
+
+    def is_given(self, task_id: str) -> bool:
+        """Whether a call got that task."""
+        try:
+            return UUID(task_id).int in self._given
+        except ValueError:
+            return False
 
     def free(self, tasks: Sequence[TextGenResponse]) -> list[TextGenResponse]:
         """Those that nobody was given."""
