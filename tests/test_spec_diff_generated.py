@@ -284,7 +284,7 @@ def test_an_unchanged_api_has_an_empty_report(generated: Callable[[Any], Sources
 
 
 def once(effects: Iterable[str]) -> set[str]:
-    """The effects, those on the keywords of `run_tools` as those on `create`, which has them all."""
+    """The effects, those on keywords of `run_tools` as those on `create`, which has them all."""
     return {
         effect.replace("TextGenerator.run_tools(", "TextGenerator.create(") for effect in effects
     }
