@@ -336,3 +336,11 @@ def test_however_identical_calls_interleave_no_task_is_given_twice_and_none_is_l
     unknown = [c.result for c in callers if isinstance(c.result, OutcomeUnknownError)]
     assert len(unknown) == outcomes.count("lost before")
     assert ledger._entries() == []
+
+
+def test_what_is_no_id_was_given_to_nobody() -> None:
+    ledger, task_id = Ledger(), uuid4()
+    assert not ledger.is_given(str(task_id))
+    ledger.give(task_id)
+    assert ledger.is_given(str(task_id))
+    assert not ledger.is_given("no id")
