@@ -40,6 +40,7 @@ from creatify import (
     TextStream,
     user,
 )
+from creatify._accumulator import Accumulator
 from creatify_api.models import (
     FunctionCallPart,
     GeminiUsageMetadata,
@@ -1122,3 +1123,13 @@ async def test_a_stream_that_was_not_entered_says_so(colour: Colour, serve: Serv
             await step
     await client.text_generator.stream(**ASK).close()
     assert server.exchanges == []
+
+
+def test_a_comment_that_comes_after_the_idle_timeout_does_not_end_the_silence() -> None:
+    """What the transport's deadline mostly tells first."""
+    now = [0.0]
+    so_far = Accumulator(1.0, 1000, clock=lambda: now[0])
+    so_far.wait()
+    now[0] = 1.5
+    with pytest.raises(StreamIdleError):
+        list(so_far.feed(b": still here\n\n"))
