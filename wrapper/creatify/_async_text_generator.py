@@ -334,9 +334,4 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
         as the stream's `.output`.
         """
         body = self._body(request, fields, output)
-        parts = self._streaming(body, idle_timeout, max_event_size)
-        if output is None:
-            return AsyncTextStream(self._connection, *parts)
-        from creatify._parsed import AsyncParsedTextStream  # noqa: PLC0415 - see `_body`
-
-        return AsyncParsedTextStream[T](output, self._connection, *parts)
+        return self._streaming(AsyncTextStream, body, output, idle_timeout, max_event_size)

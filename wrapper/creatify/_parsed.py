@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
 import attrs
 
@@ -15,7 +15,7 @@ from creatify_api.models import TextGenConfig, TextGenResponse
 from creatify_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from creatify._accumulator import Accumulator
     from creatify._connection import AsyncConnection, Connection
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from creatify._typed_schema import Schema
     from creatify_api.models import FunctionCallPart, TextGenRequest
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -90,6 +91,17 @@ class AsyncParsedTextStream(_Parsed[T], AsyncTextStream):
     ) -> None:
         super().__init__(connection, request, call, so_far)
         self._output = output
+
+
+_WITH_OUTPUT: Final[dict[object, Callable[..., Any]]] = {
+    TextStream: ParsedTextStream,
+    AsyncTextStream: AsyncParsedTextStream,
+}
+
+
+def with_output(kind: Callable[P, T], output: Hint) -> Callable[P, T]:
+    """The kind of stream that has an output, too."""
+    return partial(_WITH_OUTPUT[kind], output)
 
 
 def schema(output: Hint) -> Schema:

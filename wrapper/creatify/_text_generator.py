@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
 
 T = TypeVar("T")
+AnyStream = TypeVar("AnyStream")
 
 WAIT_TIMEOUT: Final = 600.0
 """Seconds that a task is waited for."""
@@ -82,12 +83,22 @@ class BaseTextGenerator(Generic[AnyConnection]):
         return parsed(steps, output)
 
     def _streaming(
-        self, body: TextGenRequest, idle_timeout: float, max_event_size: int
-    ) -> tuple[TextGenRequest, _operations.Call, Accumulator]:
+        self,
+        kind: Callable[[AnyConnection, TextGenRequest, _operations.Call, Accumulator], AnyStream],
+        body: TextGenRequest,
+        output: object,
+        idle_timeout: float,
+        max_event_size: int,
+    ) -> AnyStream:
         options = self._options.but(check_seconds(idle_timeout, "idle_timeout"))
         call = _operations.stream(body, options)
         size = check_size(max_event_size, "max_event_size")
-        return body, call, Accumulator(idle_timeout, size, on_drift=self._options.on_drift)
+        so_far = Accumulator(idle_timeout, size, on_drift=self._options.on_drift)
+        if output is not None:
+            from creatify._parsed import with_output  # noqa: PLC0415 - see `_body`
+
+            kind = with_output(kind, output)
+        return kind(self._connection, body, call, so_far)
 
 
 class TextGenerator(BaseTextGenerator[Connection]):
@@ -378,9 +389,4 @@ class TextGenerator(BaseTextGenerator[Connection]):
         as the stream's `.output`.
         """
         body = self._body(request, fields, output)
-        parts = self._streaming(body, idle_timeout, max_event_size)
-        if output is None:
-            return TextStream(self._connection, *parts)
-        from creatify._parsed import ParsedTextStream  # noqa: PLC0415 - see `_body`
-
-        return ParsedTextStream[T](output, self._connection, *parts)
+        return self._streaming(TextStream, body, output, idle_timeout, max_event_size)
