@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["canaries"]
 
+# A shell starts what it runs in the background with Ctrl-C ignored, and so would be every command
+# that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # The gate must not depend on luck or on how busy the machine is: `--hypothesis-profile=default`
 # looks for new examples.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)

@@ -532,7 +532,7 @@ def test_leaving_ends_waits_at_once(emulator: Emulator) -> None:
             while slow.charges < 3:
                 time.sleep(0.01)
             began = time.monotonic()
-            batch.close()  # type: ignore[attr-defined]  # a generator
+            batch.close()
             assert time.monotonic() - began < 2
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from simulation import task as task_json
 
 from creatify import APITimeoutError, CreatifyError, RateLimitError
-from creatify._batch_engine import Engine, Plan, Start, Take
+from creatify._batch_engine import Engine, Plan, Start, Turn
 from creatify._batch_flows import Context, Failed, Over, Refused
 from creatify._batch_pace import Budget
 from creatify._batch_settle import Doubt, Learned, Settled
@@ -193,12 +193,11 @@ def test_whatever_happens_a_budget_is_not_crossed(
         assert account.charged <= budget + 1e-9
         if step is None:
             break
-        if isinstance(step, BatchResult):
-            found.append(step)
-        elif isinstance(step, Take):
+        if isinstance(step, Turn):
+            found.extend(step.results)
             account.now += step.seconds
             if running:
-                engine.took(running.pop(data.draw(st.integers(0, len(running) - 1))))
+                engine.took([running.pop(data.draw(st.integers(0, len(running) - 1)))])
         elif step.asked is None:
             flow: Any = step.flow
             given_ = flow.gi_frame.f_locals

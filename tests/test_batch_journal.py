@@ -258,6 +258,16 @@ def test_other_requests_than_before_are_an_error_before_anything_is_paid(
     assert journal.read_bytes() == before
 
 
+def test_no_result_is_given_before_all_of_a_list_is_held_against_the_journal(
+    client: Creatify, journal: Path
+) -> None:
+    list(Batch(client, asks(20), journal=journal))
+    for changed in ([*asks(19), ask("Another.")], asks(19)):
+        assert next(iter(Batch(client, iter(changed), journal=journal))).status == "done"
+        with pytest.raises(JournalError, match="request 19, counted from 0"):
+            next(iter(Batch(client, changed, journal=journal)))
+
+
 def test_more_requests_than_before_go_on(
     client: Creatify, emulator: Emulator, journal: Path
 ) -> None:

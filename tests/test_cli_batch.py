@@ -101,6 +101,10 @@ def test_an_unknown_outcome_is_told_and_is_the_gravest(
     assert "1 unknown" in result.stderr
     assert results()[0]["status"] == "unknown"
     assert result.exit_code == 3
+    emulator.fault_when = lambda operation, _: faults.status(403) if "list" in operation else None
+    again = batch("--resend-unknown")
+    assert (again.exit_code, results()[0]["status"]) == (0, "done")
+    assert emulator.charges == 2
 
 
 def test_the_budget_ends_it_and_a_larger_one_goes_on(emulator: Emulator) -> None:
@@ -171,15 +175,16 @@ def test_a_disk_that_is_full_is_told_with_how_to_go_on(emulator: Emulator) -> No
 
 
 def test_a_journal_that_another_batch_has_costs_that_one_nothing(emulator: Emulator) -> None:
-    given(["a"])
+    texts = [str(number) for number in range(20)]
+    given(texts)
     batch()
     first = results()
-    given(["b"])  # so it is not of these requests
+    given([*texts[:19], "b"])  # so it is not of these requests
     result = batch()
     assert "is of other requests" in result.stderr
     assert (result.stderr.count("\n"), result.exit_code) == (1, 1)
     assert results() == first
-    assert emulator.charges == 1
+    assert emulator.charges == 20
 
 
 class TestInATerminal:

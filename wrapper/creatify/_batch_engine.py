@@ -1,7 +1,7 @@
 """What a batch does next: decisions over what has happened, without I/O.
 
-A driver asks for the `next` step, takes it (starts a job, gives a result to the caller, waits for a
-job), and tells what the jobs came to.
+A driver asks for the `next` step, takes it (starts a job; or gives results to the caller and waits
+for a job), and tells what the jobs came to.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from creatify._batch_flows import (
 )
 from creatify._batch_input import Asked, Unfit, read
 from creatify._batch_pace import Budget, Pace, is_passing
+from creatify._batch_past import Earlier
+from creatify._batch_results import Results
 from creatify._batch_settle import AN_EARLIER_RUN, Doubt, Settled, outcome_unknown, settle
 from creatify._batch_types import (
     BatchBudgetError,
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
     from creatify._journal import Journal, Past
     from creatify_api.models import TextGenResponse
 
-AHEAD: Final = 1024
-"""Results that are kept, where their order matters, behind one that is not there yet."""
 _TICK: Final = 1.0  # seconds after which the caller is told of progress, come what may
 
 
@@ -57,9 +57,10 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
-    """Wait for a job to end, at most that many seconds."""
+class Turn:
+    """Give the results to the caller, then wait for a job to end, at most that many seconds."""
 
+    results: tuple[BatchResult, ...]
     seconds: float
 
 
@@ -73,7 +74,7 @@ class Plan:
     resend_unknown: bool
 
 
-Step: TypeAlias = Start | Take | BatchResult
+Step: TypeAlias = Start | Turn
 Outcome: TypeAlias = Over | Refused | Doubt | Settled | Failed
 
 
@@ -99,9 +100,9 @@ class Engine:
         self._clock = clock
         self._began = clock()
         self._pace = Pace(plan.concurrency, plan.timeout, clock)
-        self._past: dict[int, Past] = {} if journal is None else dict(journal.found.requests)
+        self._earlier = Earlier(journal)
         # What may yet cost something, and stays so where that is never known.
-        self._reserved = sum(past.place is None for past in self._past.values())
+        self._reserved = sum(past.place is None for past in self._earlier.left.values())
         self._total = len(requests) if isinstance(requests, Sized) else None
         self._read = 0
         self._has_ended = False
@@ -112,10 +113,8 @@ class Engine:
         self._doubts: list[Doubt] = []  # looked for, and not found
         self._asked_about: list[Doubt] = []  # being looked for
         self._sent_again: set[int] = set()
-        self._ready: deque[BatchResult] = deque()
-        self._kept: dict[int, BatchResult | None] = {}  # None: there will be no result
-        self._head = 0  # the first that is not ready
-        self._done = self._failed = self._unknown = self._resumed = 0
+        self._results = Results(is_ordered=plan.ordered)
+        self._resumed = 0
 
     def next(self) -> Step | None:
         """What to do now."""
@@ -128,32 +127,21 @@ class Engine:
                 return start
             if self._may_read():
                 self._read_one()
-            elif self._ready:
-                return self._deliver()
+            elif self._results.ready:
+                return Turn((self._results.deliver(),), 0.0)
             elif self._is_stuck():
                 return self._settle()
             elif self._under_way or self._asked_about or self._pause:
-                return Take(min(self._pause or _TICK, _TICK))
+                return Turn((), min(self._pause or _TICK, _TICK))
             elif self._queue:
                 self._end(self._over_budget())
             else:
                 return None
 
-    def took(self, outcome: Outcome) -> None:
-        """A job has ended."""
-        self._under_way -= outcome.asked is not None
-        match outcome:
-            case Over():
-                self._is_over(outcome)
-            case Refused():
-                self._was_refused(outcome)
-            case Doubt():
-                self._lost.append(outcome)
-                self._pace.met(outcome.error)
-            case Settled():
-                self._has_settled(outcome)
-            case _:
-                self._has_failed(outcome)
+    def took(self, outcomes: Iterable[Outcome]) -> None:
+        """Jobs have ended."""
+        for outcome in outcomes:
+            self._took(outcome)
         if self._journal is not None and self._journal.error is not None:
             self._end(self._journal.error)
 
@@ -166,14 +154,15 @@ class Engine:
     def progress(self) -> BatchProgress:
         """How far it is."""
         elapsed = self._clock() - self._began
-        over = self._done + self._failed + self._unknown
+        results = self._results
+        over = results.done + results.failed + results.unknown
         fresh = over - self._resumed
         left = None if self._total is None else max(self._total - over, 0)
         return BatchProgress(
             total=self._total,
-            done=self._done,
-            failed=self._failed,
-            unknown=self._unknown,
+            done=results.done,
+            failed=results.failed,
+            unknown=results.unknown,
             in_flight=self._under_way + len(self._unsettled),
             resumed=self._resumed,
             credits_used=self._budget.spent,
@@ -192,10 +181,20 @@ class Engine:
         """Seconds until what waits to be sent may be."""
         return self._pace.pause if self._queue else 0.0
 
-    @property
-    def _has_room(self) -> bool:
-        """Whether a result may be kept behind the first that is not there."""
-        return not self._plan.ordered or self._read - self._head < AHEAD
+    def _took(self, outcome: Outcome) -> None:
+        self._under_way -= outcome.asked is not None
+        match outcome:
+            case Over():
+                self._is_over(outcome)
+            case Refused():
+                self._was_refused(outcome)
+            case Doubt():
+                self._lost.append(outcome)
+                self._pace.met(outcome.error)
+            case Settled():
+                self._has_settled(outcome)
+            case _:
+                self._has_failed(outcome)
 
     def _start(self) -> Start | None:
         if self._watches and self._under_way < self._plan.concurrency:
@@ -217,14 +216,17 @@ class Engine:
             and doubts <= self._plan.concurrency
             and not self._pace.pause
             # All of the journal is held against the input first, if that can be.
-            and not (self._past and self._has_room)
+            and not (self._earlier.left and self._results.have_room(self._read))
             and self._budget.allows(self._reserved)
         )
 
     def _may_read(self) -> bool:
-        if self._has_ended or len(self._ready) >= self._plan.concurrency or not self._has_room:
+        is_full = self._results.ready >= self._plan.concurrency or not self._results.have_room(
+            self._read
+        )
+        if self._has_ended or is_full:
             return False
-        if self._past:
+        if self._earlier.left:
             return not self._watches
         return not self._queue and self.error is None
 
@@ -233,22 +235,29 @@ class Engine:
             index, item = next(self._items)
         except StopIteration:
             self._has_ended, self._total = True, self._read
-            if self._past:
-                self._changed(f"it has a request {max(self._past)}, counted from 0, and they end")
-            return
+            try:
+                self._earlier.end()
+            except JournalError as error:
+                self._end(error)
         except Exception as error:  # noqa: BLE001 - of the caller's: raised when all is delivered
             self._has_ended = True
-            self._past.clear()
+            self._earlier.left.clear()
             self._end(error)
+        else:
+            self._read = index + 1
+            self._take(read(index, item, self._context.options, self._plan.timeout))
+
+    def _take(self, asked: Asked | Unfit) -> None:
+        """Go on with a request of the input."""
+        try:
+            past = self._earlier.take(asked)
+        except JournalError as error:
+            self._end(error)
+            self._results.keep(asked.index, None)
             return
-        self._read = index + 1
-        asked = read(index, item, self._context.options, self._plan.timeout)
-        past = self._past.pop(index, None)
-        if past is not None and (isinstance(asked, Unfit) or asked.digest != past.digest):
-            self._changed(f"request {index}, counted from 0, is another one")
-            self._keep(index, None)
-        elif isinstance(asked, Unfit):
-            self._keep(index, BatchResult(index, asked.key, None, "invalid", error=asked.error))
+        if isinstance(asked, Unfit):
+            invalid = BatchResult(asked.index, asked.key, None, "invalid", error=asked.error)
+            self._results.keep(asked.index, invalid)
         elif past is not None:
             self._resume(asked, past)
         elif self.error is None:
@@ -272,7 +281,7 @@ class Engine:
 
     def _may_settle(self) -> bool:
         """Whether to ask the list: once for all that the journal and the jobs left in doubt."""
-        return bool(self._lost) and not self._past and not self._asked_about
+        return bool(self._lost) and not self._earlier.left and not self._asked_about
 
     def _is_stuck(self) -> bool:
         """Whether what is in doubt is all that is left, or all that may be done."""
@@ -348,16 +357,6 @@ class Engine:
             self._pace.went_well()
             self._result(Over(refused.asked, "rejected", None, refused.error))
 
-    def _changed(self, how: str) -> None:
-        path = "" if self._journal is None else f"{self._journal.path} "
-        self._past.clear()
-        self._end(
-            JournalError(
-                f"the journal {path}is of other requests: {how}; give the same ones to go on, or"
-                " another journal"
-            )
-        )
-
     def _over_budget(self) -> BatchBudgetError:
         why = self._budget.refusal(self._reserved)
         hint = "" if self._journal is None else ": the same journal goes on with a larger one"
@@ -371,28 +370,11 @@ class Engine:
 
     def _skip(self, asked: Asked) -> None:
         """There will be no result."""
-        self._keep(asked.index, None)
+        self._results.keep(asked.index, None)
 
     def _result(self, over: Over) -> None:
         asked = over.asked
         result = BatchResult(
             asked.index, asked.key, asked.request, over.status, over.task, over.error
         )
-        self._keep(asked.index, result)
-
-    def _keep(self, index: int, result: BatchResult | None) -> None:
-        if not self._plan.ordered:
-            self._ready.extend([] if result is None else [result])
-            return
-        self._kept[index] = result
-        while self._head in self._kept:
-            first = self._kept.pop(self._head)
-            self._ready.extend([] if first is None else [first])
-            self._head += 1
-
-    def _deliver(self) -> BatchResult:
-        result = self._ready.popleft()
-        self._done += result.status == "done"
-        self._unknown += result.status == "unknown"
-        self._failed += result.status not in {"done", "unknown"}
-        return result
+        self._results.keep(asked.index, result)

@@ -159,8 +159,8 @@ def outcome_unknown(doubt: Doubt, list_error: CreatifyError | None) -> OutcomeUn
         if list_error is not None
         else f"the list has {count} tasks that may be its own (.candidates)"
         if count
-        else "the list does not have it, nor shows that it would; resend_unknown=True sends it"
-        " again, and may pay twice"
+        else "the list does not have it, nor shows that it would; resend_unknown (in the command"
+        " line --resend-unknown) sends it again, and may pay twice"
     )
     met = str(doubt.error).replace(MAY_BE_CHARGED, "")
     return OutcomeUnknownError(

@@ -97,10 +97,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from creatify._batch_engine import Engine, Plan, Start
+from creatify._batch_engine import Engine, Plan, Start, Turn
 from creatify._batch_flows import Context
 from creatify._batch_input import check_iterable, jsonl, partition_name
 from creatify._batch_pace import Budget, check_count, check_credits
+from creatify._batch_past import check_same
 from creatify._batch_settle import Learned
 from creatify._batch_types import (
     BatchBudgetError,
@@ -117,7 +118,7 @@ from creatify._journal import Found, Journal
 from creatify._options import check_function, check_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
     from os import PathLike
 
 __all__ = [
@@ -176,7 +177,7 @@ class _Batch(Generic[AnyClient]):
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Engine, Journal | None]]:
-        """The engine and the journal, open until the batch is over."""
+        """The engine and the journal, open until the batch is over. Raises what ended it early."""
         if self._engine is not None:
             raise ConfigurationError("a batch is iterated over once: make another one")
         connection, options = self._client._connection, self._client._options
@@ -187,6 +188,7 @@ class _Batch(Generic[AnyClient]):
                 base_url = connection.settings.base_url
                 journal = Journal(self._journal, base_url, self._budget.charge)
                 opened.callback(journal.close)
+                check_same(self._requests, journal, options, self._plan.timeout)
                 found = journal.found
             ledger, schedule = connection.ledger, connection.schedule
             for task_id in found.learned:
@@ -197,10 +199,16 @@ class _Batch(Generic[AnyClient]):
             opened.callback(engine.close)
             self._engine = engine
             yield engine, journal
+            if engine.error is not None:
+                raise engine.error
 
-    def _tell(self) -> None:
-        if self._on_progress is not None and self._engine is not None:
-            self._on_progress(self._engine.progress)
+    def _next(self, engine: Engine, workers: Threads | Tasks) -> Turn | None:
+        """Start what is to be started, and say what follows; None when it is over."""
+        while isinstance(step := engine.next(), Start):
+            workers.start(step)
+        if self._on_progress is not None:
+            self._on_progress(engine.progress)
+        return step
 
 
 class Batch(_Batch[Creatify]):
@@ -216,22 +224,15 @@ class Batch(_Batch[Creatify]):
     all that was sent has been delivered: see the module.
     """
 
-    def __iter__(self) -> Iterator[BatchResult]:
+    def __iter__(self) -> Generator[BatchResult, None, None]:
         """Send the requests, and give each result as it is there."""
-        with self._opened() as (engine, journal):
-            with Threads(self._client._connection, journal) as workers:
-                while (step := engine.next()) is not None:
-                    if isinstance(step, Start):
-                        workers.start(step)
-                    elif isinstance(step, BatchResult):
-                        self._tell()
-                        yield step
-                    else:
-                        for outcome in workers.take(step.seconds):
-                            engine.took(outcome)
-                        self._tell()
-            if engine.error is not None:
-                raise engine.error
+        with (
+            self._opened() as (engine, journal),
+            Threads(self._client._connection, journal) as workers,
+        ):
+            while (turn := self._next(engine, workers)) is not None:
+                yield from turn.results
+                engine.took(workers.take(turn.seconds))
 
 
 class AsyncBatch(_Batch[AsyncCreatify]):
@@ -247,22 +248,14 @@ class AsyncBatch(_Batch[AsyncCreatify]):
     all that was sent has been delivered: see the module.
     """
 
-    async def __aiter__(self) -> AsyncIterator[BatchResult]:
+    async def __aiter__(self) -> AsyncGenerator[BatchResult, None]:
         """Send the requests, and give each result as it is there."""
         with self._opened() as (engine, journal):
             async with Tasks(self._client._connection, journal) as workers:
-                while (step := engine.next()) is not None:
-                    if isinstance(step, Start):
-                        workers.start(step)
-                    elif isinstance(step, BatchResult):
-                        self._tell()
-                        yield step
-                    else:
-                        for outcome in await workers.take(step.seconds):
-                            engine.took(outcome)
-                        self._tell()
-            if engine.error is not None:
-                raise engine.error
+                while (turn := self._next(engine, workers)) is not None:
+                    for result in turn.results:
+                        yield result
+                    engine.took(await workers.take(turn.seconds))
 
 
 def read_jsonl(source: str | PathLike[str] | IO[str] | IO[bytes]) -> Iterable[Item]:

@@ -33,7 +33,8 @@ creatify credits
 
 Many requests, one of the API's a line, as `{"model_name": "gemini-2.5-flash", "messages": [{"role":
 "user", "content": "Write a slogan."}]}`. What was sent is kept in a journal: after Ctrl-C, or a
-crash, the same command goes on, and pays for nothing twice. See `creatify.batch`.
+crash, the same command goes on, and pays for nothing twice. What stays unknown is looked for again
+each time; only `--resend-unknown` sends it again, and may pay twice. See `creatify.batch`.
 
 ```sh
 creatify batch prompts.jsonl -o texts.jsonl --max-credits 100 --concurrency 8 --ordered

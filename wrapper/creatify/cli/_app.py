@@ -214,6 +214,12 @@ def batch(
     journal: Annotated[
         Path | None, typer.Option(help="What it resumes by. Default: OUT with .journal behind.")
     ] = None,
+    resend_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--resend-unknown", help="Send what is unknown after all else again: may pay twice."
+        ),
+    ] = False,
 ) -> None:
     """Generate a text for each line of a file; started again, it goes on where it ended."""
     from creatify.cli import _batch
@@ -226,6 +232,7 @@ def batch(
         concurrency=concurrency,
         ordered=ordered,
         journal=journal,
+        resend_unknown=resend_unknown,
     )
 
 

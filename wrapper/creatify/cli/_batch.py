@@ -6,7 +6,7 @@ import os
 import stat
 from contextlib import closing, contextmanager, nullcontext
 from itertools import chain
-from typing import IO, TYPE_CHECKING, Final, cast
+from typing import IO, TYPE_CHECKING, Final
 
 import typer
 from rich.live import Live
@@ -18,12 +18,12 @@ from creatify.cli import _terminal
 from creatify.cli._exits import Code, code_of, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from creatify._batch_types import Item
-    from creatify.batch import BatchProgress, BatchResult
+    from creatify.batch import BatchProgress
     from creatify.cli._session import Session
 
 _PER_SECOND: Final = 4  # refreshes of the display
@@ -38,6 +38,7 @@ def batch(
     concurrency: int,
     ordered: bool,
     journal: Path | None,
+    resend_unknown: bool,
 ) -> None:
     """Send the requests of a JSONL file and write the results of all, those of earlier runs too."""
     journal = journal or output.with_name(f"{output.name}.journal")
@@ -52,6 +53,7 @@ def batch(
             concurrency=concurrency,
             max_credits=max_credits,
             ordered=ordered,
+            resend_unknown=resend_unknown,
             on_progress=display.take,
         )
         session.hint = f"the same command again goes on, by {journal}: nothing is paid twice"
@@ -128,7 +130,7 @@ class _Display:
 def _write(running: Batch, out: IO[str], codes: set[Code]) -> None:
     """Write each result on a line as it comes, and keep the exit codes of errors."""
     # Left in any way, it waits for the answers to what was sent, and keeps them in the journal.
-    with closing(cast("Generator[BatchResult, None, None]", iter(running))) as results:
+    with closing(iter(running)) as results:
         first = next(results, None)
         if stat.S_ISREG(os.fstat(out.fileno()).st_mode):
             # Not before: it may be the output of a batch that runs just now, and has the journal.
