@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from creatify import _batch_settle, _reconcile, user
-from creatify.batch import AsyncBatch, Batch, BatchProgress, BatchResult
+from creatify import _reconcile, user
+from creatify.batch import AsyncBatch, Batch, BatchProgress, BatchResult, _settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ def prompts(count: int) -> Iterator[dict[str, Any]]:
 def hurry() -> None:
     """In a process of its own: a list that is never late, and no proxy that holds a request."""
     vars(_reconcile)["DELAYS"] = (0.0, 0.05, 0.1, 0.1)
-    vars(_batch_settle)["ARRIVES_WITHIN"] = 1.0
+    vars(_settle)["ARRIVES_WITHIN"] = 1.0
 
 
 def asks(count: int) -> list[dict[str, Any]]:

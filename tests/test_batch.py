@@ -17,6 +17,7 @@ from batches import CREATE, LIST, Run, ask, asked_of, asks, by_index, results, s
 from colours import KEYS, Colour
 
 from creatify import (
+    AsyncCreatify,
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
@@ -44,7 +45,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def prompt_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy holds a request back."""
-    monkeypatch.setattr("creatify._batch_settle.ARRIVES_WITHIN", 0.1)
+    monkeypatch.setattr("creatify.batch._settle.ARRIVES_WITHIN", 0.1)
 
 
 async def test_each_request_has_its_result_with_its_place_and_key(
@@ -139,7 +140,22 @@ async def test_the_input_is_read_as_it_is_needed(colour: Colour, emulator: Emula
         ({"model_name": "m", "messages": [{"role": "user", "content": "x"}], "sync": 1}, "sync"),
         ({"model_name": 7, "messages": [user("x")]}, "model_name"),
         ({"model_name": "m", "messages": [{"content": "x"}]}, "'role' is required"),
-        ({"model_name": "m", "messages": [user("x")], "config": {"a": object()}}, "JSON"),
+        (
+            {
+                "model_name": "m",
+                "messages": [user("x")],
+                "config": {"response_json_schema": {"a": object()}},
+            },
+            "JSON",
+        ),
+        (
+            {"model_name": "m", "messages": [{"role": "user", "parts": [{"text": "x"}]}]},
+            "request.messages[0]: it has no property 'parts'; it may have: role, content",
+        ),
+        (
+            {"model_name": "m", "messages": [user("x")], "config": {"temprature": 1}},
+            "request.config: it has no property 'temprature'",
+        ),
         ({"key": 1.5, "request": {}}, "a key is a string or an int"),
         ({"key": True, "request": {}}, "a key is a string or an int"),
         ({"key": "k", "request": {}, "more": 1}, "not 'more'"),
@@ -331,7 +347,7 @@ async def test_a_request_is_sent_again_once_and_no_more(colour: Colour, emulator
 async def test_a_request_may_arrive_for_some_time_after_its_answer_was_given_up(
     colour: Colour, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("creatify._batch_settle.ARRIVES_WITHIN", 1.0)
+    monkeypatch.setattr("creatify.batch._settle.ARRIVES_WITHIN", 1.0)
     emulator.script(None, None, faults.silence(), operation=CREATE)
     client = colour.client(base_url=emulator.url, timeout=1.5)
     found = await results(colour, client, asks(6))
@@ -561,7 +577,7 @@ async def test_a_cancelled_batch_ends_and_what_was_being_sent_gets_its_answer(
 async def test_a_cancelled_batch_does_not_wait_for_ever(
     colour: Colour, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("creatify._batch_workers.GRACE", 0.1)
+    monkeypatch.setattr("creatify.batch._workers.GRACE", 0.1)
     emulator.script(*[faults.silence()] * 4, operation=CREATE)
     run = Run(colour, colour.client(base_url=emulator.url), asks(4))
     running = asyncio.create_task(run.to_end())
@@ -598,6 +614,14 @@ def test_options_that_can_not_be_are_refused_at_once(kind: Any, options: Any) ->
 def test_one_request_or_a_path_is_no_batch(requests: Any) -> None:
     with Creatify(**KEYS) as client, pytest.raises(InvalidRequestError, match="several requests"):
         Batch(client, requests)
+
+
+def test_a_client_of_the_other_colour_is_refused_before_anything_is_sent(
+    emulator: Emulator,
+) -> None:
+    client: Any = AsyncCreatify(base_url=emulator.url, **KEYS)
+    with pytest.raises(ConfigurationError, match="Batch takes a Creatify, and not AsyncCreatify"):
+        Batch(client, asks(1))
 
 
 def test_a_batch_is_iterated_over_once(emulator: Emulator) -> None:
@@ -759,7 +783,7 @@ async def test_a_task_in_the_list_may_yet_be_that_of_an_identical_call_under_way
 async def test_no_task_is_taken_while_an_identical_call_stays_under_way(
     colour: Colour, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("creatify._batch_settle._TICKS", 2)
+    monkeypatch.setattr("creatify.batch._settle._TICKS", 2)
 
     def fault_when(operation: str, body: Any) -> faults.Fault | None:
         if operation == CREATE and body.get("sync"):

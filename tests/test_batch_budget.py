@@ -14,15 +14,15 @@ from hypothesis import given
 from simulation import task as task_json
 
 from creatify import APITimeoutError, CreatifyError, RateLimitError
-from creatify._batch_engine import Engine, Plan, Start, Turn
-from creatify._batch_flows import Context, Failed, Over, Refused
-from creatify._batch_pace import Budget
-from creatify._batch_settle import Doubt, Learned, Settled
 from creatify._ledger import Ledger
 from creatify._operations import model_of
 from creatify._options import Options
 from creatify._schedule import Schedule
 from creatify.batch import BatchBudgetError, BatchResult
+from creatify.batch._engine import Engine, Plan, Start, Turn
+from creatify.batch._flows import Context, Failed, Over, Refused
+from creatify.batch._pace import Budget
+from creatify.batch._settle import Doubt, Learned, Settled
 from creatify.testing import Emulator, faults
 from creatify_api.models import TextGenResponse
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def prompt_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy holds a request back."""
-    monkeypatch.setattr("creatify._batch_settle.ARRIVES_WITHIN", 0.1)
+    monkeypatch.setattr("creatify.batch._settle.ARRIVES_WITHIN", 0.1)
 
 
 @pytest.mark.parametrize("each", [None, 2.5])

@@ -14,9 +14,9 @@ import pytest
 from batches import CREATE, LIST, Run, ask, asked_of, asks, by_index, results, statuses
 from colours import KEYS, Colour
 
-from creatify import AuthenticationError, Creatify, OutcomeUnknownError, _journal
+from creatify import AuthenticationError, Creatify, OutcomeUnknownError
 from creatify._ledger import _ledgers
-from creatify.batch import Batch, BatchResult, JournalError
+from creatify.batch import Batch, BatchResult, JournalError, _journal
 from creatify.testing import Emulator, faults
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def prompt_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy holds a request back."""
-    monkeypatch.setattr("creatify._batch_settle.ARRIVES_WITHIN", 0.1)
+    monkeypatch.setattr("creatify.batch._settle.ARRIVES_WITHIN", 0.1)
 
 
 @pytest.fixture
@@ -335,10 +335,10 @@ def test_any_other_damage_is_an_error_with_its_line(
     ("content", "says"),
     [
         (b"my dear diary", "is no journal"),
+        (b"my dear diary\n", "is no journal"),
         (b'{"my": "file"}\n', "is no journal"),
         (b'{"creatify_batch": 9, "base_url": "https://x"}\n', "was begun with"),
         (b'{"creatify_batch": 1, "base_url": "https://x"}\n', "was begun with"),
-        (b"my dear diary\n", "line 1"),
     ],
 )
 def test_another_file_is_left_as_it_is(
@@ -371,7 +371,7 @@ def test_two_batches_do_not_share_a_journal(client: Creatify, journal: Path) -> 
 def test_a_process_that_is_killed_leaves_no_lock(journal: Path) -> None:
     program = f"""
 import os, signal
-from creatify._journal import Journal
+from creatify.batch._journal import Journal
 Journal({str(journal)!r}, "u", print)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -400,7 +400,7 @@ async def test_a_disk_that_is_full_stops_new_requests_and_loses_none(
     assert {result.status for result in run.results} <= {"done"}
     monkeypatch.undo()
     monkeypatch.setattr("creatify._reconcile.DELAYS", (0.0, 0.01, 0.02))
-    monkeypatch.setattr("creatify._batch_settle.ARRIVES_WITHIN", 0.1)
+    monkeypatch.setattr("creatify.batch._settle.ARRIVES_WITHIN", 0.1)
     forget_process()
     again = await results(colour, client, asks(50), journal=journal)
     assert statuses(again) == ["done"] * 50

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commanding import PROGRAM, creatify, settings
+from commanding import PROGRAM, creatify, environment, piped, settings
 from terminal import CTRL_C, Terminal
 
 from creatify.testing import Emulator, faults
@@ -88,7 +88,7 @@ def test_the_exit_code_is_that_of_the_gravest_result(
 def test_an_unknown_outcome_is_told_and_is_the_gravest(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("creatify._batch_settle.ARRIVES_WITHIN", 0.3)
+    monkeypatch.setattr("creatify.batch._settle.ARRIVES_WITHIN", 0.3)
     emulator.fault_when = lambda operation, body: (
         faults.drop_answer()
         if "lost" in str(body)
@@ -132,6 +132,8 @@ def test_an_input_without_requests_makes_an_empty_output() -> None:
         (["in.jsonl", "-o", "missing/out.jsonl"], "can't be written: No such file or directory"),
         (["missing.jsonl", "-o", "out.jsonl"], "does not exist"),
         (["in.jsonl"], "Missing option"),
+        (["in.jsonl", "-o", "-"], "no file that a journal could stand beside"),
+        (["in.jsonl", "-o", "/dev/null"], "no file that a journal could stand beside"),
         (["in.jsonl", "-o", "out.jsonl", "--concurrency", "0"], "not in the range"),
         (["in.jsonl", "-o", "out.jsonl", "--max-credits", "-1"], "max_credits"),
     ],
@@ -151,6 +153,25 @@ def test_what_can_not_be_right_is_refused_before_anything_is_paid(
 def test_the_output_may_be_no_file_of_its_own(emulator: Emulator) -> None:
     given(["a"])
     assert creatify("batch", "in.jsonl", "-o", "/dev/null", "--journal", "kept").exit_code == 0
+    assert emulator.charges == 1
+
+
+def test_a_dash_is_standard_input_or_output(emulator: Emulator) -> None:
+    options = ["-", "-o", "-", "--journal", "kept"]
+    line = json.dumps(asked("a")).encode()
+    result = piped("batch", *options, env=environment(emulator), stdin=line)
+    assert json.loads(result.stdout)["status"] == "done"
+    assert result.stderr == b"creatify: 1 of 1 done, 0 failed, 1 credit\n"
+    assert (emulator.charges, Path("kept").exists()) == (1, True)
+
+
+def test_an_emulated_batch_leaves_no_journal_that_another_would_go_on_by(
+    emulator: Emulator,
+) -> None:
+    given(["a"])
+    assert batch("--emulate").exit_code == 0
+    assert {path.name for path in Path().iterdir()} == {"in.jsonl", "out.jsonl"}
+    assert batch().exit_code == 0
     assert emulator.charges == 1
 
 

@@ -398,9 +398,16 @@ class TestProfiles:
         assert said.startswith("the profile 'absent' was asked for, and ")
         assert said.endswith("credentials.toml can't be read: No such file or directory")
 
+    def test_a_file_that_a_variable_names_has_to_be_there(
+        self, env: Callable[..., None], tmp_path: Path
+    ) -> None:
+        env(CONFIG_FILE=str(tmp_path / "gone.toml"))
+        assert refusal().startswith("CREATIFY_CONFIG_FILE is set, and ")
+
     def test_without_a_default_profile_it_says_where_was_looked(self, profiles: Path) -> None:
         write_profiles(profiles, '[other]\napi_id = "i"\napi_key = "k"\n')
         assert refusal().startswith("no credentials: looked for ")
+        assert refusal().endswith("(creatify config set writes one)")
 
     @pytest.mark.usefixtures("profiles")
     def test_the_environment_names_another_file(

@@ -833,8 +833,8 @@ async def test_a_blocked_stream_says_what_it_was_blocked_for(
 async def test_without_the_extra_the_error_says_what_to_install_before_anything_is_sent(
     colour: Colour, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("creatify._typed")]:
-        monkeypatch.delitem(sys.modules, name)
+    for name in ("_form", "_schema", "_value"):
+        monkeypatch.delitem(sys.modules, f"creatify.output.{name}", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     tg = colour.client(base_url=emulator.url).text_generator
     for ask in (tg.generate, tg.stream):

@@ -40,8 +40,8 @@ from creatify import (
     tools,
     user,
 )
-from creatify._tool_function import ToolFunction
 from creatify.tools import declaration
+from creatify.tools._function import ToolFunction
 from creatify_api.models import (
     FunctionCallingConfig,
     FunctionCallPart,
@@ -472,7 +472,7 @@ async def test_of_a_hundred_calls_in_a_round_few_run_at_once(
 
 
 def in_thread(function: Callable[[], Any]) -> Any:
-    from creatify._tool_run import _in_thread  # noqa: PLC0415 - as many threads as are asked for
+    from creatify.tools._run import _in_thread  # noqa: PLC0415 - as many threads as are asked for
 
     return _in_thread(function)
 
@@ -861,7 +861,7 @@ def test_ctrl_c_waits_for_no_function(emulator: Emulator) -> None:
 async def test_without_the_extra_the_error_says_what_to_install_before_anything_is_sent(
     colour: Colour, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    for name in [n for n in sys.modules if n.startswith(("creatify._typed", "creatify._tool"))]:
+    for name in [n for n in sys.modules if n.startswith(("creatify.output._", "creatify.tools._"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     tg = colour.client(base_url=emulator.url).text_generator

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from typing import Unpack
     from uuid import UUID
 
-    from creatify._parsed import AsyncParsedTextStream, ParsedTextGenResponse
-    from creatify._tool_run import OnError
+    from creatify.output._parsed import AsyncParsedTextStream, ParsedTextGenResponse
+    from creatify.tools._run import OnError
     from creatify_api.models import Message, TextGenRequest, TextGenResponse
     from creatify_api.models.text_gen_request_params import (
         TextGenRequestParams,
@@ -182,7 +182,7 @@ class AsyncTextGenerator(BaseTextGenerator[AsyncConnection]):
         a note has the tasks that were paid for.
         """
         with needing("tools"):
-            from creatify._tool_run import ToolRun, perform_async  # noqa: PLC0415 - see `_body`
+            from creatify.tools._run import ToolRun, perform_async  # noqa: PLC0415 - see `_body`
 
         steps = ToolRun(messages, tools, fields, max_rounds, on_error).steps()
         ask = partial(self.generate, timeout=timeout, poll=poll, on_update=on_update, inbox=inbox)

@@ -296,9 +296,8 @@ def _from_profile(asked: str | None, sources: Sources) -> tuple[Credentials, Map
     except OSError as error:
         if not asked and sources.variable("CREATIFY_CONFIG_FILE") is None:
             raise ConfigurationError(_nothing_found(file)) from None
-        raise ConfigurationError(
-            f"the profile {name!r} was asked for, and {file} can't be read: {error.strerror}"
-        ) from None
+        why = f"the profile {name!r} was asked for" if asked else "CREATIFY_CONFIG_FILE is set"
+        raise ConfigurationError(f"{why}, and {file} can't be read: {error.strerror}") from None
     _warn_if_open(file, mode)
     table = _read_profiles(file).get(name)
     if not isinstance(table, dict):
@@ -378,4 +377,5 @@ def _nothing_found(file: Path) -> str:
     return (
         "no credentials: looked for the arguments api_id and api_key, for the environment variables"
         f" {', '.join(_ENVIRONMENT)}, {', '.join(_FILES)} and for the profile [default] in {file}"
+        " (creatify config set writes one)"
     )

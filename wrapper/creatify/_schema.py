@@ -74,13 +74,13 @@ def conform(value: JSON, schema: str, path: str = "$", drifts: set[Drift] | None
     _Walk(strict=False, drifts=drifts).value(value, _shape(schema), path, (schema, ""))
 
 
-def check(value: JSON, schema: str, path: str) -> None:
+def check(value: JSON, schema: str, path: str, *, is_closed: bool = False) -> None:
     """Hold a request against its schema, strictly and unchanged.
 
-    Raises MismatchError also for a null that the schema does not allow, and for a string that is
-    too long.
+    Raises MismatchError also for a null that the schema does not allow, for a string that is too
+    long, and, if it `is_closed`, for a property that the schema does not have.
     """
-    _Walk(strict=True).value(value, _shape(schema), path, (schema, ""))
+    _Walk(strict=True, is_closed=is_closed).value(value, _shape(schema), path, (schema, ""))
 
 
 def properties(schema: str) -> Collection[str]:
@@ -93,6 +93,7 @@ class _Walk:
     """A walk along a value and its shape. A `place` is the schema and the property that hold it."""
 
     strict: bool
+    is_closed: bool = False
     drifts: set[Drift] | None = None
 
     def value(self, value: JSON, shape: Shape, path: str, place: tuple[str, str]) -> JSON:
@@ -119,6 +120,10 @@ class _Walk:
         if not shape.required <= value.keys():
             missing = min(shape.required - value.keys())
             raise MismatchError(f"the property {missing!r} is required and missing", path)
+        if self.is_closed and shape.is_closed and not shape.properties.keys() >= value.keys():
+            unknown = min(value.keys() - shape.properties.keys())
+            known = ", ".join(shape.properties)
+            raise MismatchError(f"it has no property {unknown!r}; it may have: {known}", path)
         schema, prefix = (shape.name, "") if shape.name else (place[0], f"{place[1]}.")
         if shape.is_closed and self.drifts is not None:
             for unknown in value.keys() - shape.properties.keys():

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from creatify._ledger import Ledger
     from creatify._operations import Steps
-    from creatify._parsed import ParsedTextGenResponse, ParsedTextStream
     from creatify._schedule import Schedule
-    from creatify._tool_run import OnError
+    from creatify.output._parsed import ParsedTextGenResponse, ParsedTextStream
+    from creatify.tools._run import OnError
     from creatify_api.models import Message, TextGenRequest, TextGenResponse
     from creatify_api.models.text_gen_request_params import (
         TextGenRequestParams,
@@ -68,7 +68,7 @@ class BaseTextGenerator(Generic[AnyConnection]):
         body = _request.as_request(request, fields)
         if output is None:
             return body
-        from creatify._parsed import asking  # noqa: PLC0415 - what no call without it should load
+        from creatify.output._parsed import asking  # noqa: PLC0415 - what no call without it should load
 
         return asking(body, output)
 
@@ -78,7 +78,7 @@ class BaseTextGenerator(Generic[AnyConnection]):
         steps = generate(body, waits, self._options, *self._shared)
         if output is None:
             return steps
-        from creatify._parsed import parsed  # noqa: PLC0415 - see `_body`
+        from creatify.output._parsed import parsed  # noqa: PLC0415 - see `_body`
 
         return parsed(steps, output)
 
@@ -95,7 +95,7 @@ class BaseTextGenerator(Generic[AnyConnection]):
         size = check_size(max_event_size, "max_event_size")
         so_far = Accumulator(idle_timeout, size, on_drift=self._options.on_drift)
         if output is not None:
-            from creatify._parsed import with_output  # noqa: PLC0415 - see `_body`
+            from creatify.output._parsed import with_output  # noqa: PLC0415 - see `_body`
 
             kind = with_output(kind, output)
         return kind(self._connection, body, call, so_far)
@@ -245,7 +245,7 @@ class TextGenerator(BaseTextGenerator[Connection]):
         a note has the tasks that were paid for.
         """
         with needing("tools"):
-            from creatify._tool_run import ToolRun, perform  # noqa: PLC0415 - see `_body`
+            from creatify.tools._run import ToolRun, perform  # noqa: PLC0415 - see `_body`
 
         steps = ToolRun(messages, tools, fields, max_rounds, on_error).steps()
         ask = partial(self.generate, timeout=timeout, poll=poll, on_update=on_update, inbox=inbox)

@@ -200,11 +200,23 @@ def remaining_credits(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 def batch(
     ctx: typer.Context,
     source: Annotated[
-        Path, typer.Argument(metavar="IN.jsonl", exists=True, dir_okay=False, help="The requests.")
+        Path,
+        typer.Argument(
+            metavar="IN.jsonl",
+            exists=True,
+            dir_okay=False,
+            allow_dash=True,
+            help="The requests; - for standard input.",
+        ),
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where the results go, a JSON object a line.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where the results go, a JSON object a line; - for standard output.",
+        ),
     ],
     max_credits: Annotated[
         float | None, typer.Option(help="Send nothing that could cost more in all.")

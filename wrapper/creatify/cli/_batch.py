@@ -6,6 +6,7 @@ import os
 import stat
 from contextlib import closing, contextmanager, nullcontext
 from itertools import chain
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 import typer
@@ -20,13 +21,14 @@ from creatify.cli._exits import Code, code_of, worst
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
-    from creatify._batch_types import Item
     from creatify.batch import BatchProgress
+    from creatify.batch._types import Item
     from creatify.cli._session import Session
 
 _PER_SECOND: Final = 4  # refreshes of the display
+_STANDARD_INPUT: Final = {Path("-"): Path("/dev/stdin")}
+_STANDARD_OUTPUT: Final = {Path("-"): Path("/dev/stdout")}
 
 
 def batch(
@@ -41,8 +43,11 @@ def batch(
     resend_unknown: bool,
 ) -> None:
     """Send the requests of a JSONL file and write the results of all, those of earlier runs too."""
-    journal = journal or output.with_name(f"{output.name}.journal")
-    _check_apart({"IN": source, "--output": output, "--journal": journal})
+    source, output = _STANDARD_INPUT.get(source, source), _STANDARD_OUTPUT.get(output, output)
+    if journal is None and not session.emulate:  # an emulator that is thrown away resumes nothing
+        journal = _beside(output)
+    files = {"IN": source, "--output": output, "--journal": journal}
+    _check_apart({name: file for name, file in files.items() if file is not None})
     codes: set[Code] = set()
     with _requests(source) as requests, _opened(output) as out, session.client() as client:
         display = _Display(max_credits)
@@ -56,9 +61,10 @@ def batch(
             resend_unknown=resend_unknown,
             on_progress=display.take,
         )
-        session.hint = f"the same command again goes on, by {journal}: nothing is paid twice"
+        if journal is not None:
+            session.hint = f"the same command again goes on, by {journal}: nothing is paid twice"
         try:
-            with display.live():
+            with display.live() if not out.isatty() else nullcontext():
                 _write(running, out, codes)
         except BatchBudgetError as error:
             _terminal.complain(str(error))
@@ -159,6 +165,19 @@ def _opened(output: Path) -> IO[str]:
         raise typer.BadParameter(
             f"{output} can't be written: {error.strerror}", param_hint="--output"
         ) from None
+
+
+def _beside(output: Path) -> Path:
+    """Where the journal is if nobody says. Raises typer.BadParameter for an output that is no file.
+
+    It would be lost with it, and what was paid for too.
+    """
+    if output in _STANDARD_OUTPUT.values() or (output.exists() and not output.is_file()):
+        raise typer.BadParameter(
+            f"{output} is no file that a journal could stand beside: say where it is to be",
+            param_hint="--journal",
+        )
+    return output.with_name(f"{output.name}.journal")
 
 
 def _check_apart(files: dict[str, Path]) -> None:

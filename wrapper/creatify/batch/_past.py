@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import TYPE_CHECKING
 
-from creatify._batch_input import Unfit, read
-from creatify._batch_types import JournalError
+from creatify.batch._input import Unfit, read
+from creatify.batch._types import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from creatify._batch_input import Asked
-    from creatify._batch_types import Item
-    from creatify._journal import Journal, Past
     from creatify._options import Options
+    from creatify.batch._input import Asked
+    from creatify.batch._journal import Journal, Past
+    from creatify.batch._types import Item
 
 
 class Earlier:

@@ -12,7 +12,9 @@ from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from creatify._batch_flows import (
+from creatify._errors import APIConnectionError, InsufficientCreditsError
+from creatify._log import LOGGER
+from creatify.batch._flows import (
     FATAL,
     Context,
     Failed,
@@ -22,27 +24,25 @@ from creatify._batch_flows import (
     generate,
     watch,
 )
-from creatify._batch_input import Asked, Unfit, read
-from creatify._batch_pace import Budget, Pace, is_passing
-from creatify._batch_past import Earlier
-from creatify._batch_results import Results
-from creatify._batch_settle import AN_EARLIER_RUN, Doubt, Settled, outcome_unknown, settle
-from creatify._batch_types import (
+from creatify.batch._input import Asked, Unfit, read
+from creatify.batch._pace import Budget, Pace, is_passing
+from creatify.batch._past import Earlier
+from creatify.batch._results import Results
+from creatify.batch._settle import AN_EARLIER_RUN, Doubt, Settled, outcome_unknown, settle
+from creatify.batch._types import (
     BatchBudgetError,
     BatchProgress,
     BatchResult,
     JournalError,
 )
-from creatify._errors import APIConnectionError, InsufficientCreditsError
-from creatify._log import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from uuid import UUID
 
-    from creatify._batch_flows import Job
-    from creatify._batch_types import Item
-    from creatify._journal import Journal, Past
+    from creatify.batch._flows import Job
+    from creatify.batch._journal import Journal, Past
+    from creatify.batch._types import Item
     from creatify_api.models import TextGenResponse
 
 _TICK: Final = 1.0  # seconds after which the caller is told of progress, come what may

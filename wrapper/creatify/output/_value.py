@@ -20,13 +20,13 @@ import cattrs
 import msgspec
 from cattrs.cols import list_structure_factory
 
-from creatify._typed_form import Form, fields_of, form_of, item_of, origin_of, unwrapped
-from creatify._typed_schema import JSON, constrained, schema_of
+from creatify.output._form import Form, fields_of, form_of, item_of, origin_of, unwrapped
+from creatify.output._schema import JSON, constrained, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from creatify._typed_form import Field, Hint
+    from creatify.output._form import Field, Hint
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 HookFactory: TypeAlias = Callable[[Any, cattrs.Converter], Hook]

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from creatify import _journal, _operations
+from creatify import _operations
 from creatify._awaited import Awaited, WaitOptions
-from creatify._batch_settle import Doubt
 from creatify._errors import (
     AuthenticationError,
     ConfigurationError,
@@ -24,18 +23,20 @@ from creatify._errors import (
 from creatify._flow import Flow, Send, Sleep
 from creatify._reconcile import UnderWay, is_unknown
 from creatify._wait import wait
+from creatify.batch import _journal
+from creatify.batch._settle import Doubt
 from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from creatify._batch_input import Asked
-    from creatify._batch_settle import Learned
-    from creatify._batch_types import Status
     from creatify._flow import Wake
     from creatify._ledger import Ledger
     from creatify._options import Options
     from creatify._schedule import Schedule
+    from creatify.batch._input import Asked
+    from creatify.batch._settle import Learned
+    from creatify.batch._types import Status
 
 Job: TypeAlias = Flow[Any, Any, Any]
 

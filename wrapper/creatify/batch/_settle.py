@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from uuid import UUID
 
-    from creatify._batch_input import Asked
     from creatify._ledger import Entry, Ledger
     from creatify._operations import Steps
     from creatify._schema import JSON, Drift
+    from creatify.batch._input import Asked
 
 ARRIVES_WITHIN: Final = 60.0
 """Seconds in which a request whose answer was lost may still arrive: a proxy may hold it, or a

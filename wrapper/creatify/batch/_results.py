@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from creatify._batch_types import BatchResult
+    from creatify.batch._types import BatchResult
 
 AHEAD: Final = 1024
 """Results that are kept, where their order matters, behind one that is not there yet."""

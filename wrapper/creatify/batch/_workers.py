@@ -8,19 +8,19 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from creatify._batch_flows import Failed, Stop
 from creatify._flow import run, run_async
-from creatify._journal import Record
+from creatify.batch._flows import Failed, Stop
+from creatify.batch._journal import Record
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import httpx
 
-    from creatify._batch_engine import Outcome, Start
     from creatify._connection import AsyncConnection, Connection
-    from creatify._journal import Journal
     from creatify._operations import Call
+    from creatify.batch._engine import Outcome, Start
+    from creatify.batch._journal import Journal
 
 GRACE: Final = 5.0
 """Seconds that what is being sent has to get its answer, when a batch in an event loop is left."""

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import IO
 
-    from creatify._batch_types import Item, Key
     from creatify._operations import Operation
     from creatify._options import Options
+    from creatify.batch._types import Item, Key
     from creatify_api.models import TextGenResponse
 
 _KEY, _REQUEST = "key", "request"  # what a line has around a request that has a name
@@ -151,7 +151,7 @@ def _request_of(item: object) -> TextGenRequest:
     try:
         fields = cast("dict[str, Any]", as_json(item))
         _request.check_names(fields)
-        check(fields, TextGenRequest.__name__, _REQUEST)
+        check(fields, TextGenRequest.__name__, _REQUEST, is_closed=True)
         request = TextGenRequest.from_dict(fields)
     except MismatchError as error:
         raise InvalidRequestError(f"{error.path}: {error}") from error

@@ -15,8 +15,8 @@ from creatify import _request
 from creatify._errors import ConfigurationError, OutputParseError, ToolRoundsError
 from creatify._flow import Flow, Send, run, run_async
 from creatify._messages import function_result, model
-from creatify._tool_function import named
-from creatify._typed_value import MisfitError, json_of
+from creatify.output._value import MisfitError, json_of
+from creatify.tools._function import named
 from creatify_api.models import FunctionCallPart, Message, TextGenRequest, TextGenResponse, Tool
 from creatify_api.types import UNSET, Unset
 

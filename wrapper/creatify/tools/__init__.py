@@ -126,6 +126,6 @@ def declaration(function: Callable[..., object]) -> FunctionDeclaration:
     ConfigurationError if the extra `tools` is not installed.
     """
     with needing("tools"):
-        from creatify._tool_function import ToolFunction  # noqa: PLC0415 - an extra's
+        from creatify.tools._function import ToolFunction  # noqa: PLC0415 - an extra's
 
     return ToolFunction.of(function).declaration

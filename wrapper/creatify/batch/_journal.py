@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from creatify._batch_types import JournalError
 from creatify._operations import model_of
+from creatify.batch._types import JournalError
 from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
@@ -182,7 +182,8 @@ class Journal:
                 self._check_header(line, header) if number == 1 else self._take(line, number, place)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise self._unfit(
-                    f"is damaged in line {number}, and was left as it is: mend or remove that line"
+                    f"is damaged in line {number}, and was left as it is: put a sound copy in its"
+                    " place. Without that line, what was paid for may be paid for again"
                     f" ({type(error).__name__}: {error})"
                 ) from error
             place += len(line)
@@ -192,12 +193,14 @@ class Journal:
     def _check_header(self, line: bytes, header: bytes) -> None:
         if line == header:
             return
-        said = json.loads(line)
+        said: object = None
+        with suppress(ValueError):
+            said = json.loads(line)
         if not isinstance(said, dict) or "creatify_batch" not in said:
             raise self._unfit("is no journal of a batch, and is left as it is")
         raise self._unfit(
             f"was begun with base_url {said.get('base_url')!r} and version"
-            f" {said['creatify_batch']!r}, and can't be gone on with here"
+            f" {said['creatify_batch']!r}: go on with these, or give another journal"
         )
 
     def _take(self, line: bytes, number: int, place: int) -> None:

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import docstring_parser
 
 from creatify._errors import InvalidRequestError
-from creatify._typed_form import Field, hints_of
-from creatify._typed_schema import schema_of_fields
-from creatify._typed_value import MisfitError, values_of
+from creatify.output._form import Field, hints_of
+from creatify.output._schema import schema_of_fields
+from creatify.output._value import MisfitError, values_of
 from creatify_api.models import FunctionDeclaration
 from creatify_api.types import UNSET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
-    from creatify._typed_schema import JSON
+    from creatify.output._schema import JSON
 
 _REFUSED: Final = {
     inspect.Parameter.POSITIONAL_ONLY: "is positional only: take the / out",

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from creatify._accumulator import Accumulator
     from creatify._connection import AsyncConnection, Connection
     from creatify._operations import Call, Steps
-    from creatify._typed_form import Hint
-    from creatify._typed_schema import Schema
+    from creatify.output._form import Hint
+    from creatify.output._schema import Schema
     from creatify_api.models import FunctionCallPart, TextGenRequest
 
 P = ParamSpec("P")
@@ -107,8 +107,8 @@ def with_output(kind: Callable[P, T], output: Hint) -> Callable[P, T]:
 def schema(output: Hint) -> Schema:
     """The JSON schema of a type. Raises InvalidRequestError, ConfigurationError."""
     with needing("output"):  # also what will read the answer: it will be paid for by then
-        import creatify._typed_value  # noqa: F401, PLC0415 - an extra's
-        from creatify._typed_schema import schema_of  # noqa: PLC0415 - an extra's
+        import creatify.output._value  # noqa: F401, PLC0415 - an extra's
+        from creatify.output._schema import schema_of  # noqa: PLC0415 - an extra's
 
     return schema_of(output)
 
@@ -165,8 +165,8 @@ def _read(
     task: TextGenResponse | None = None,
 ) -> Any:
     with needing("output"):
-        from creatify._typed_form import name_of  # noqa: PLC0415 - an extra's
-        from creatify._typed_value import MisfitError, value_of_text  # noqa: PLC0415 - as above
+        from creatify.output._form import name_of  # noqa: PLC0415 - an extra's
+        from creatify.output._value import MisfitError, value_of_text  # noqa: PLC0415 - as above
 
     try:
         return value_of_text(text, output)

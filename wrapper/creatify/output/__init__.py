@@ -93,9 +93,9 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, overload
 
-from creatify import _parsed
 from creatify._errors import InvalidRequestError
-from creatify._parsed import AsyncParsedTextStream, ParsedTextGenResponse, ParsedTextStream
+from creatify.output import _parsed
+from creatify.output._parsed import AsyncParsedTextStream, ParsedTextGenResponse, ParsedTextStream
 from creatify_api.models import TextGenResponse
 
 __all__ = [

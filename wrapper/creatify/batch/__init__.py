@@ -55,7 +55,8 @@ work.
 **The budget**, `max_credits`, is for the batch with all its earlier runs in the journal. A request
 is sent only if everything that was spent, and what those may cost whose cost is not known yet, and
 this one, fit into it. The most that one may cost is `credits_each`; without that the first is sent
-alone, and the highest cost seen counts. So the bound holds if no request costs more than that.
+alone, whatever it costs, and then the highest cost seen counts. So the bound holds if no request
+costs more than that.
 
 ```python
 from creatify.batch import BatchBudgetError
@@ -97,13 +98,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from creatify._batch_engine import Engine, Plan, Start, Turn
-from creatify._batch_flows import Context
-from creatify._batch_input import check_iterable, jsonl, partition_name
-from creatify._batch_pace import Budget, check_count, check_credits
-from creatify._batch_past import check_same
-from creatify._batch_settle import Learned
-from creatify._batch_types import (
+from creatify._client import AsyncCreatify, Creatify
+from creatify._errors import ConfigurationError
+from creatify._options import check_function, check_seconds
+from creatify.batch._engine import Engine, Plan, Start, Turn
+from creatify.batch._flows import Context
+from creatify.batch._input import check_iterable, jsonl, partition_name
+from creatify.batch._journal import Found, Journal
+from creatify.batch._pace import Budget, check_count, check_credits
+from creatify.batch._past import check_same
+from creatify.batch._settle import Learned
+from creatify.batch._types import (
     BatchBudgetError,
     BatchProgress,
     BatchResult,
@@ -111,11 +116,7 @@ from creatify._batch_types import (
     JournalError,
     OnProgress,
 )
-from creatify._batch_workers import Tasks, Threads
-from creatify._client import AsyncCreatify, Creatify
-from creatify._errors import ConfigurationError
-from creatify._journal import Found, Journal
-from creatify._options import check_function, check_seconds
+from creatify.batch._workers import Tasks, Threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
@@ -140,6 +141,8 @@ TIMEOUT: Final = 600.0
 class _Batch(Generic[AnyClient]):
     """What both colours share."""
 
+    _client_type: type[AnyClient]
+
     def __init__(
         self,
         client: AnyClient,
@@ -154,6 +157,11 @@ class _Batch(Generic[AnyClient]):
         resend_unknown: bool = False,
         on_progress: OnProgress | None = None,
     ) -> None:
+        if not isinstance(client, self._client_type):
+            raise ConfigurationError(
+                f"{type(self).__name__} takes a {self._client_type.__name__}, and not"
+                f" {type(client).__name__}"
+            )
         check_iterable(requests)
         self._client: AnyClient = client
         self._requests = requests
@@ -224,6 +232,8 @@ class Batch(_Batch[Creatify]):
     all that was sent has been delivered: see the module.
     """
 
+    _client_type = Creatify
+
     def __iter__(self) -> Generator[BatchResult, None, None]:
         """Send the requests, and give each result as it is there."""
         with (
@@ -247,6 +257,8 @@ class AsyncBatch(_Batch[AsyncCreatify]):
     Raises ConfigurationError and InvalidRequestError when it is made, and what ends it early when
     all that was sent has been delivered: see the module.
     """
+
+    _client_type = AsyncCreatify
 
     async def __aiter__(self) -> AsyncGenerator[BatchResult, None]:
         """Send the requests, and give each result as it is there."""

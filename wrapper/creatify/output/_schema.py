@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast, get_ar
 import msgspec
 
 from creatify._errors import InvalidRequestError
-from creatify._typed_form import (
+from creatify.output._form import (
     Field,
     Form,
     Hint,
