@@ -681,6 +681,13 @@ async def test_an_error_of_a_later_round_names_what_was_paid_for(
     assert caught.value.__notes__ == [
         f"the rounds of run_tools before it were paid for: tasks {paid}"
     ]
+    assert [str(task.id) for task in caught.value.tasks] == list(emulator.tasks)
+    emulator.credits = 1.0
+    emulator.answer_when = lambda _: "Sunny."
+    messages = list(caught.value.messages)
+    task = await tg.run_tools(messages, tools=[weather], **ASKED)
+    assert len(messages) == 5  # the first, and two rounds of a call and its result
+    assert task.response_text == "Sunny."
 
 
 async def test_an_error_of_the_first_round_names_nothing(

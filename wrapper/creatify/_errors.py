@@ -52,10 +52,12 @@ class CreatifyError(Exception):
     """The base of all errors of this library.
 
     `tasks` (list of TextGenResponse): all that `wait_all` or `as_completed` waited for, as last
-    seen, where one of them raised it.
+    seen, where one of them raised it; or those that the rounds of `run_tools` before it paid for.
+    `messages` (list of Message): the conversation of those rounds, from which `run_tools` goes on.
     """
 
     tasks: Sequence[TextGenResponse] = ()
+    messages: Sequence[Message] = ()
 
     def __str__(self) -> str:
         """One line: logs are read by the line, and a server may say anything."""
@@ -291,8 +293,8 @@ class ToolRoundsError(CreatifyError):
         self, message: str, *, tasks: list[TextGenResponse], messages: list[Message]
     ) -> None:
         super().__init__(message)
-        self.tasks = tasks
-        self.messages = messages
+        self.tasks: list[TextGenResponse] = tasks
+        self.messages: list[Message] = messages
 
 
 class WaitTimeoutError(CreatifyError, TimeoutError):

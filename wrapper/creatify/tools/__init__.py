@@ -53,7 +53,8 @@ print(task.response_text)
 The other fields of a request (`config`, `system_instruction`, `tool_config`, ...) are keywords,
 as those of `generate`. `timeout` (600 seconds) bounds each round's generation, and `on_update` is
 called with each round's task; the time that the functions take is theirs. Whatever ends a run early
-says, in a note, the ids of the tasks that were paid for.
+says, in a note, the ids of the tasks that were paid for; an error of this library has them in
+`.tasks`, and in `.messages` the conversation that they led to, from which `run_tools` goes on.
 
 ## Functions
 

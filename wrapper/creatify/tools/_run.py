@@ -12,7 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 from creatify import _request
-from creatify._errors import ConfigurationError, OutputParseError, ToolRoundsError
+from creatify._errors import (
+    ConfigurationError,
+    CreatifyError,
+    OutputParseError,
+    ToolRoundsError,
+)
 from creatify._flow import Flow, Send, run, run_async
 from creatify._messages import function_result, model
 from creatify.output._value import MisfitError, json_of
@@ -83,6 +88,8 @@ class ToolRun:
             if tasks:
                 ids = ", ".join(str(task.id) for task in tasks)
                 error.add_note(f"the rounds of run_tools before it were paid for: tasks {ids}")
+                if isinstance(error, CreatifyError):
+                    error.tasks, error.messages = tasks, request.messages
             raise
         raise ToolRoundsError(
             f"the model still calls functions after {len(tasks)} rounds, which were paid for:"
