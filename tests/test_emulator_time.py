@@ -193,6 +193,17 @@ def test_a_broken_fail_when_is_a_500_that_says_so_and_costs_nothing(
     [
         (lambda _: True, "answer_when returned True, and no text, function calls, or None."),
         (lambda _: [{}], "answer_when returned [{}], and no text, function calls, or None."),
+        (
+            lambda _: "\ud800",
+            "answer_when returned '\\ud800', and no text, function calls, or None.",
+        ),
+        (
+            lambda _: [{"name": "f", "args": {1: 1j}}],
+            (
+                "answer_when returned [{'name': 'f', 'args': {1: 1j}}], and no text, function"
+                " calls, or None."
+            ),
+        ),
         (_raises, "answer_when raised LookupError: a defect"),
     ],
 )

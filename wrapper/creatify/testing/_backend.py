@@ -12,6 +12,7 @@ from ._content import content_error, last_user_text
 from ._stream import is_call, recorded_answer
 from ._tasks import Task, Tasks
 from ._webhooks import webhook_error
+from ._wire import is_sendable
 
 MODELS = (
     "gemini-2.5-flash",
@@ -111,18 +112,18 @@ class Backend:
 
     def _answer(self, request: Mapping[str, Any]) -> Answer:
         reason = self._ask("fail_when", request)
-        if not isinstance(reason, str | None):
+        if not isinstance(reason, str | None) or not is_sendable(reason):
             raise BrokenCallbackError(f"fail_when returned {reason!r}, neither a str nor None.")
         if reason is not None:
             return Answer(failure=reason)
-        match self._ask("answer_when", request):
+        match said := self._ask("answer_when", request):
             case None:
                 return answer(request)
-            case str(text):
+            case str(text) if is_sendable(text):
                 return Answer(text)
-            case [*calls] if all(map(is_call, calls)):
+            case [*calls] if all(map(is_call, calls)) and is_sendable(calls):
                 return Answer(calls=tuple(calls))
-            case said:
+            case _:
                 raise BrokenCallbackError(
                     f"answer_when returned {said!r}, and no text, function calls, or None."
                 )
