@@ -589,6 +589,15 @@ async def test_an_error_without_a_text_is_reported_by_its_type(
     assert results(emulator) == [{"error": "SpeechlessError: "}]
 
 
+async def test_of_a_long_text_of_an_error_the_model_reads_the_beginning(
+    colour: Colour, emulator: Emulator
+) -> None:
+    emulator.answer_when = saying([CALL], "Sorry.")
+    tg = colour.client(base_url=emulator.url).text_generator
+    await tg.run_tools([user("Go.")], tools=[looking(ValueError("a" * 10**6))], **ASKED)
+    assert results(emulator) == [{"error": f"ValueError: {'a' * 2000}"}]
+
+
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong[2])
 async def test_what_goes_wrong_is_raised_where_that_is_asked_for(
     colour: Colour, emulator: Emulator, wrong: tuple[Any, Any, str, type[Exception]]

@@ -86,10 +86,11 @@ thread can't be stopped, and nobody waits for it.
 A mapping that is returned (or a dataclass, an attrs or a pydantic instance) is the result as it is;
 another JSON value becomes `{"result": value}`. An exception, arguments that don't fit, a function
 that is not there, and a result that is no JSON are reported to the model, as
-`{"error": "KeyError: 'Paris'"}`: type and text without a traceback, so that it may try again or say
-so. Mind what your exceptions say: the model, and so the user, may read it. With `on_error="raise"`
-they end the run: an exception as it is (a RuntimeError in place of a StopIteration, or of a
-CancelledError while nobody cancels the run), a wrong call of the model as an `OutputParseError`:
+`{"error": "KeyError: 'Paris'"}`: type and text (2,000 characters of it) without a traceback, so
+that it may try again or say so. Mind what your exceptions say: the model, and so the user, may read
+it. With `on_error="raise"` they end the run: an exception as it is (a RuntimeError in place of a
+StopIteration, or of a CancelledError while nobody cancels the run), a wrong call of the model as an
+`OutputParseError`:
 
 ```python
 def broken(city: str) -> str:

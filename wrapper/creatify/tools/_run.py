@@ -33,6 +33,8 @@ T = TypeVar("T")
 AT_ONCE: Final = 32
 """Calls of a round that run at once: a model may ask for thousands."""
 
+_LONGEST_ERROR: Final = 2000  # characters: the model reads it, for credits, in every later round
+
 OnError: TypeAlias = Literal["report", "raise"]
 Answer: TypeAlias = "Flow[Callable[[], object], object, Message]"
 """One call of the model being answered: yields the function with its arguments."""
@@ -219,7 +221,7 @@ def _text(error: Exception) -> str:
     except Exception:  # noqa: BLE001 - whatever it is, the type is told
         text = ""
     # The name of a file may hold what is no Unicode.
-    return text.encode(errors="replace").decode()
+    return text[:_LONGEST_ERROR].encode(errors="replace").decode()
 
 
 def _response(name: str, result: object) -> dict[str, Any]:
