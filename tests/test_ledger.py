@@ -107,6 +107,37 @@ def test_a_call_that_got_its_task_has_no_share_in_the_others() -> None:
     assert ledger.claim(lost(ledger, asking()), tasks, NOW) == (None, tasks[1:])
 
 
+def test_where_a_task_may_be_that_of_a_stream_that_was_left_none_is_given() -> None:
+    now = 100.0
+    ledger = Ledger(lambda: now)
+    left, stranger, task = begun(ledger, asking()), begun(ledger, asking("Bye")), made(asking())
+    for stream in (left, stranger):
+        stream.is_heard = True
+    stranger.end()
+    entry = lost(ledger, asking())
+    assert ledger.claim(entry, [task], NOW) == (task, [task])
+    left.end()
+    left.end()
+    other = made(asking())
+    entry = lost(ledger, asking())
+    assert ledger.claim(entry, [other], NOW) == (None, [other])
+    entry.end()
+    now += 70.0  # its task is too old by now
+    assert ledger.claim(lost(ledger, asking()), [other], NOW) == (other, [other])
+
+
+def test_a_stream_whose_task_is_known_leaves_no_doubt() -> None:
+    ledger = Ledger()
+    named, found = begun(ledger, asking()), lost(ledger, asking())
+    named.is_heard = found.is_heard = True
+    task, other = made(asking()), made(asking())
+    ledger.claim(found, [task], NOW)
+    named.end(uuid4())
+    for stream in (named, found):
+        stream.end()
+    assert ledger.claim(lost(ledger, asking()), [other], NOW) == (other, [other])
+
+
 def test_rivals_are_the_other_identical_calls_that_are_under_way() -> None:
     ledger = Ledger()
     own, rival, gone = begun(ledger, asking()), begun(ledger, asking()), begun(ledger, asking())

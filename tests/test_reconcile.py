@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import re
@@ -508,6 +509,23 @@ class TestStreams:
 
         told = await asyncio.gather(read(), read())
         assert sorted(told) == sorted([own["id"]] for own in tasks)
+
+    @pytest.mark.parametrize("is_dropped", [False, True])
+    async def test_the_task_of_a_stream_that_was_left_is_not_another_calls(
+        self, colour: Colour, serve: Serve, *, is_dropped: bool
+    ) -> None:
+        own = task()
+        server = serve(api(each(lambda e: e.stream([CHUNK]), reset), listing(own)))
+        client = colour.client(base_url=server.url)
+        stream = client.text_generator.stream(**HELLO)
+        await stream.__aenter__()
+        if not is_dropped:
+            await stream.__aexit__(None, None, None)
+        del stream
+        gc.collect()
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await client.text_generator.create(**HELLO)
+        assert [str(found.id) for found in caught.value.candidates] == [own["id"]]
 
     async def test_an_interrupted_stream_says_why_the_list_told_nothing(
         self, colour: Colour, serve: Serve

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 REMEMBERED: Final = 100_000
 """Tasks that were given last; one given so long before a call is none of its candidates."""
+_NAMELESS: Final = 10_000  # streams that were left, and whose tasks are not known
+_REACH: Final = 62.0  # seconds before a call began, in which its candidates may have been created
 
 
 class Entry:
@@ -41,6 +43,8 @@ class Entry:
         self.started = started
         self.is_lost = False
         self.is_over = False
+        self.is_heard = False
+        """Its caller has some of its task already, a stream's beginning, maybe without the id."""
         self._content = content
         self._ledger = ledger
 
@@ -73,6 +77,8 @@ class Entry:
         """
         if given is not None:
             self._ledger.give(given)
+        elif self.is_heard and not self.is_over:
+            self._ledger.leave(self)
         self.is_over = True
 
 
@@ -85,6 +91,7 @@ class Ledger:
         self._open: WeakSet[Entry] = WeakSet()  # a stream that nobody holds any more is over
         self._given: dict[int, None] = {}
         self._order: deque[int] = deque()
+        self._nameless: deque[tuple[int, float]] = deque(maxlen=_NAMELESS)
 
     def begin(self, request: TextGenRequest, content: bytes) -> Entry:
         """Enter a paid call, before it is sent."""
@@ -100,6 +107,10 @@ class Ledger:
         self._given[task_id.int] = None
         self._order.append(task_id.int)
 
+    def leave(self, entry: Entry) -> None:
+        """A call got a task whose id is not known."""
+        self._nameless.append((_hash(entry.asked), self._clock()))
+
     def rivals(self, entry: Entry) -> list[Entry]:
         """The identical calls that are under way and may yet get their own answer."""
         others = [other for other in self._entries() if not other.is_settled]
@@ -111,17 +122,20 @@ class Ledger:
         """The candidate that a lost call gets, if any, and those that nobody was given.
 
         Identical calls whose answers were lost share the candidates, one each: which is whose makes
-        no difference. More candidates than such calls come from elsewhere too, and none is given.
+        no difference. More candidates than such calls come from elsewhere too, and none is given;
+        nor where one may be that of an identical stream, left before its receipt came.
         `candidates` are oldest first, created since the call began and listed at the moment
         `before`, and all identical calls beside it are settled.
         """
         calls = [other for other in self._entries() if other.asked == entry.asked]
+        asked, since = _hash(entry.asked), entry.started - _REACH
+        is_unclear = any(left == asked and ended >= since for left, ended in [*self._nameless])
         with self._lock:
             free = self.free(candidates)
             lost = [c for c in calls if c.is_lost and not c.is_over and c.started <= before]
-            if not free or len(free) > len(lost):
+            if not free or len(free) > len(lost) or is_unclear:
                 return None, free
-            entry.is_lost = False
+            entry.is_lost = entry.is_heard = False
             self.give(free[0].id)
             return free[0], free
 
@@ -154,6 +168,10 @@ def shared_fields(body: JSON) -> JSON:
     """
     found = body if isinstance(body, dict) else {}
     return {name: _plain(found.get(name)) for name in _shared()}
+
+
+def _hash(asked: JSON) -> int:
+    return hash(json.dumps(asked, sort_keys=True))
 
 
 def _plain(value: JSON) -> JSON:

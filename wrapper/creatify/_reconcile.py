@@ -15,7 +15,9 @@ Identical calls at once are kept apart within a process (by `_ledger`), in all i
 loops and clients of an account: no task is given to two of its `create`, `generate` and `stream`
 calls. What no client can tell apart is an identical request in the same seconds of another process,
 or through `client.api`: let the prompts differ. A lost create waits for identical calls that are
-under way, and does not guess while one stays so (a long stream, say). A request that was sent
+under way, and does not guess while one stays so (a long stream, say), nor in the minute after an
+identical stream was left before its receipt told its task. What a cancelled create was charged for
+is nobody's, and a lost create may find it. A request that was sent
 through `client.api` is not looked up: it raises an APIConnectionError whose `request_sent` is True.
 """
 

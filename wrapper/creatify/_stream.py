@@ -158,9 +158,11 @@ class _Stream(Generic[AnyConnection]):
             response = yield Send(self._call)
             self._so_far.begin(response)
             self._opened.append(response)
+            entry.is_heard = True
             # Who drops a stream without leaving its block leaves no connection behind.
             held = (response, self._iterators, self._process)
             weakref.finalize(self, self._connection.drop, *held).atexit = False
+            weakref.finalize(self, entry.end).atexit = False
         except CreatifyError as error:
             if not is_unknown(error):
                 raise
