@@ -552,6 +552,39 @@ def test_leaving_ends_waits_at_once(emulator: Emulator) -> None:
             assert time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize("has_journal", [False, True])
+async def test_what_was_paid_for_when_a_batch_breaks_off_is_named_where_no_journal_has_it(
+    colour: Colour,
+    emulator: Emulator,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    has_journal: bool,
+) -> None:
+    emulator.running = 0.05
+
+    def on_progress(progress: BatchProgress) -> None:
+        if progress.done == 2:
+            raise LookupError("a defect of the caller's")
+
+    client = colour.client(base_url=emulator.url)
+    journal = tmp_path / "journal" if has_journal else None
+    run = Run(colour, client, asks(20), on_progress=on_progress, concurrency=4, journal=journal)
+    with pytest.raises(LookupError) as caught:
+        await run.to_end()
+    delivered = {str(result.task.id) for result in run.results if result.task}
+    assert len(delivered) == 2
+    notes = getattr(caught.value, "__notes__", [])
+    told = [record.getMessage() for record in caplog.records if "paid for" in record.msg]
+    if has_journal:
+        assert (notes, told) == ([], [])
+    else:
+        assert notes == told
+        said, _, ids = notes[0].partition(": ")
+        assert set(ids.split()) == emulator.tasks.keys() - delivered
+        assert said == f"{len(ids.split())} tasks of this batch were paid for and not delivered"
+
+
 @pytest.mark.parametrize("colour", ["async"], indirect=True)
 async def test_a_cancelled_batch_ends_and_what_was_being_sent_gets_its_answer(
     colour: Colour, tmp_path: Path

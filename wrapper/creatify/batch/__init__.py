@@ -31,10 +31,11 @@ results, at most `concurrency` (16) at once; a loop that takes its time holds th
 **What ends it early** is raised when all that was sent has been delivered: AuthenticationError,
 PermissionDeniedError, ConfigurationError and InsufficientCreditsError, which every other request
 would meet; BatchBudgetError; JournalError; an error of the input; and trouble alone (no connection,
-429s, lost answers) for as long as `timeout`. Leaving the loop ends it too: what is being sent gets
-its answer first, waits end at once, and the tasks go on, paid for. Python ends an `async for` that
-is left early some time later: leave it by `async with contextlib.aclosing(aiter(batch)) as
-results`, which gives what is being sent 5 seconds.
+429s, lost answers) for as long as `timeout`. Leaving the loop ends it too, and so does an error of
+`on_progress`: what is being sent gets its answer first, waits end at once, and the tasks go on,
+paid for. Where no journal has them, their ids are logged, and noted on the error. Python ends an
+`async for` that is left early some time later: leave it by `async with
+contextlib.aclosing(aiter(batch)) as results`, which gives what is being sent 5 seconds.
 
 **Too many requests** (429, or 503 with Retry-After) are nobody's result: the request is sent again
 when the API says, or after a growing pause, and half as many are sent at once from then on; each
@@ -206,16 +207,20 @@ class _Batch(Generic[AnyClient]):
             engine = Engine(self._requests, self._plan, self._budget, context, journal=journal)
             opened.callback(engine.close)
             self._engine = engine
-            yield engine, journal
+            try:
+                yield engine, journal
+            except BaseException as error:
+                engine.left(error)
+                raise
             if engine.error is not None:
                 raise engine.error
 
     def _next(self, engine: Engine, workers: Threads | Tasks) -> Turn | None:
         """Start what is to be started, and say what follows; None when it is over."""
+        if self._on_progress is not None:  # before a result is taken that it would lose
+            self._on_progress(engine.progress)
         while isinstance(step := engine.next(), Start):
             workers.start(step)
-        if self._on_progress is not None:
-            self._on_progress(engine.progress)
         return step
 
 

@@ -145,6 +145,15 @@ class Engine:
         if self._journal is not None and self._journal.error is not None:
             self._end(self._journal.error)
 
+    def left(self, error: BaseException) -> None:
+        """Say which tasks nobody got, where no journal has them."""
+        ids = self._context.learned.ids - self._results.delivered
+        if ids and self._journal is None:
+            told = f"{len(ids)} tasks of this batch were paid for and not delivered:"
+            told = " ".join([told, *map(str, ids)])
+            LOGGER.warning(told)
+            error.add_note(told)
+
     def close(self) -> None:
         """Nothing follows: what is in doubt is of nobody's any more."""
         for doubt in (*self._lost, *self._doubts, *self._asked_about):

@@ -6,6 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from creatify.batch._types import BatchResult
 
 AHEAD: Final = 1024
@@ -17,6 +19,7 @@ class Results:
 
     def __init__(self, *, is_ordered: bool) -> None:
         self.done = self.failed = self.unknown = 0
+        self.delivered: set[UUID] = set()
         self._is_ordered = is_ordered
         self._ready: deque[BatchResult] = deque()
         self._kept: dict[int, BatchResult | None] = {}  # None: there will be no result
@@ -45,6 +48,8 @@ class Results:
     def deliver(self) -> BatchResult:
         """The next one, for the caller."""
         result = self._ready.popleft()
+        if result.task is not None:
+            self.delivered.add(result.task.id)
         self.done += result.status == "done"
         self.unknown += result.status == "unknown"
         self.failed += result.status not in {"done", "unknown"}

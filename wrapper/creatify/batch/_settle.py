@@ -97,6 +97,11 @@ class Learned:
         """A task is known."""
         self._ids[task_id] = next(self._numbers)
 
+    @property
+    def ids(self) -> set[UUID]:
+        """All of them."""
+        return set(self._ids)
+
     def around(self, sequence: int) -> tuple[UUID | None, set[UUID]]:
         """The last one that was known before, and all that came later."""
         known = list(self._ids.items())
