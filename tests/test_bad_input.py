@@ -261,7 +261,16 @@ FIELDS = ", ".join(DOCUMENT["components"]["schemas"]["TextGenRequest"]["properti
         ({}, f"needs the field 'model_name'; its fields: {FIELDS}"),
         (GOOD | {"mesages": []}, "has no field 'mesages'; did you mean 'messages'?"),
         (GOOD | {"model": "m"}, "has no field 'model'; did you mean 'model_name'?"),
-        (GOOD | {"temperature": 1}, f"has no field 'temperature'; its fields: {FIELDS}"),
+        (GOOD | {"system": "s"}, "has no field 'system'; did you mean 'system_instruction'?"),
+        (
+            GOOD | {"temperature": 1},
+            "has no field 'temperature'; did you mean config=TextGenConfig(temperature=...)?",
+        ),
+        (
+            GOOD | {"max_tokens": 1},
+            "has no field 'max_tokens'; did you mean config=TextGenConfig(max_output_tokens=...)?",
+        ),
+        (GOOD | {"xyz": 1}, f"has no field 'xyz'; its fields: {FIELDS}"),
         (
             GOOD | {"additional_properties": {}},
             f"has no field 'additional_properties'; its fields: {FIELDS}",

@@ -362,7 +362,7 @@ def test_a_journal_that_can_not_be_is_an_error_before_anything_is_paid(
 def test_two_batches_do_not_share_a_journal(client: Creatify, journal: Path) -> None:
     first = iter(Batch(client, asks(2), journal=journal))
     next(first)
-    with pytest.raises(JournalError, match="is another process at it"):
+    with pytest.raises(JournalError, match="another process has it, or a batch"):
         list(Batch(client, asks(2), journal=journal))
     assert len(list(first)) == 1
     assert len(list(Batch(client, asks(2), journal=journal))) == 2

@@ -222,7 +222,7 @@ class TestMedia:
 
     @pytest.mark.parametrize("wrong", ["video/mp4", "png", "text/plain", 5, "image"])
     def test_the_mime_type_must_fit(self, wrong: Any) -> None:
-        with pytest.raises(InvalidRequestError, match="is no image of a known format"):
+        with pytest.raises(InvalidRequestError, match=f"begins with image/, and is not {wrong!r}"):
             image(PNG, mime_type=wrong)
 
     @pytest.mark.parametrize("data", [b"Hello", b"%PDF-1.7", b"<svg>", b"RIFF....WAVE", b"GIF8"])
@@ -262,7 +262,8 @@ class TestMedia:
             MEDIA[kind](file)
         assert str(caught.value) == (
             f"{file} can't be read: No such file or directory (give bytes, the path of a file, or a"
-            " file opened as binary; nothing is fetched from a URL); nothing was sent"
+            " file opened as binary; nothing is fetched from a URL, or decoded from base64); nothing was"
+            " sent"
         )
 
     def test_a_folder_is_no_image(self, tmp_path: Path) -> None:

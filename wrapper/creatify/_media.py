@@ -76,8 +76,10 @@ def _media(kind: str, source: Source, mime_type: str | None, max_size: int) -> P
             raise InvalidRequestError(
                 f"{name} has no bytes (a file object is read from where it stands)"
             )
+        if not (mime_type is None or str(mime_type).startswith(f"{kind}/")):
+            raise InvalidRequestError(f"mime_type begins with {kind}/, and is not {mime_type!r}")
         found = mime_type or _mime_type(first, kind)
-        if not (isinstance(found, str) and found.startswith(f"{kind}/")):
+        if found is None:
             known = ", ".join(key.partition("/")[2] for key in _SIGNATURES if key.startswith(kind))
             raise InvalidRequestError(
                 f"{name} is no {kind} of a known format ({known}); if it is, pass mime_type"
@@ -114,7 +116,7 @@ def _pieces(source: Source, name: str) -> Generator[bytes | memoryview]:
         reason = getattr(error, "strerror", None) or error
         raise InvalidRequestError(
             f"{name} can't be read: {reason} (give bytes, the path of a file, or a file opened as"
-            " binary; nothing is fetched from a URL)"
+            " binary; nothing is fetched from a URL, or decoded from base64)"
         ) from error
 
 

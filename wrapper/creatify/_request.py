@@ -11,7 +11,7 @@ import attrs
 
 import creatify_api.models
 from creatify._errors import InvalidRequestError
-from creatify_api.models import TextGenRequest, TextGenResponse
+from creatify_api.models import TextGenConfig, TextGenRequest, TextGenResponse
 from creatify_api.types import Unset
 
 if TYPE_CHECKING:
@@ -68,8 +68,13 @@ def check_names(fields: Mapping[str, Any]) -> None:
     for unknown in sorted(fields.keys() - _KNOWN):
         from difflib import get_close_matches  # noqa: PLC0415 - a right request never needs it
 
-        near = get_close_matches(unknown, _KNOWN, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; its fields: {names}"
+        meant = {name: repr(name) for name in _KNOWN}
+        for config in attrs.fields(TextGenConfig):
+            if config.init:
+                meant[config.name] = f"config=TextGenConfig({config.name}=...)"
+        near = [name for name in meant if name.startswith(unknown)]
+        near = near or get_close_matches(unknown, meant, n=1)
+        hint = f"; did you mean {meant[near[0]]}?" if near else f"; its fields: {names}"
         raise InvalidRequestError(f"a request has no field {unknown!r}{hint}")
     for name, field in _KNOWN.items():
         if field.default is attrs.NOTHING and name not in fields:

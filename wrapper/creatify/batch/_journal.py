@@ -113,7 +113,8 @@ class Journal:
                 self._begin(_line(creatify_batch=_VERSION, base_url=base_url))
             except (OSError, ValueError, TypeError) as error:
                 taken = isinstance(error, BlockingIOError | PermissionError)
-                hint = " (is another process at it?)" if taken else ""
+                hint = " (another process has it, or a batch of this one that was left)"
+                hint = hint if taken else ""
                 reason = getattr(error, "strerror", None) or error
                 raise self._unfit(f"can't be opened: {reason}{hint}") from error
             self._opened = opened.pop_all()

@@ -28,8 +28,9 @@ print(task.response_text)
 ```
 
 `run_tools` asks the model, calls the functions that it asks for, tells it their results, and asks
-again, until it answers without a call: the last task is returned, and its `.messages` are the
-conversation. Nothing calls functions but `run_tools`: it spends, a generation for each round. At
+again, until it answers without a call: the last task is returned. Its `.messages` are the
+conversation before that answer, so `[*task.messages, model(task.response_text), user("And ...")]`
+goes on with it. Nothing calls functions but `run_tools`: it spends, a generation for each round. At
 most `max_rounds` (8) are paid for; if the model still calls functions then (with a `tool_config` of
 mode `ANY` it always does), a `ToolRoundsError` has all in `.tasks` and `.messages`:
 

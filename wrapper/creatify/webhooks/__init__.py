@@ -34,7 +34,10 @@ pass the ids on, by a queue that you have, and `inbox.deliver(task_id)`.
 **Be told.** In place of the inbox the app takes a function, which is called with each event:
 
 ```python
-async def on_event(event):  # or a plain function: it runs in a thread
+from creatify.webhooks import WebhookEvent
+
+
+async def on_event(event: WebhookEvent) -> None:  # or a plain function: it runs in a thread
     print(event.id, event.status)
 
 

@@ -15,6 +15,7 @@ from creatify._options import check_size
 from creatify.webhooks._event import MAX_SIZE, WebhookEvent, parse
 from creatify.webhooks._inbox import Inbox
 from creatify.webhooks._token import webhook_token
+from creatify_api.types import UNSET, Unset
 
 Handler: TypeAlias = Callable[[WebhookEvent], object]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -28,7 +29,8 @@ class WebhookApp:
     """An ASGI app that takes webhooks, for any server or framework: they may mount it.
 
     `receiver` is an `Inbox`, or a function of a `WebhookEvent`: if it is async it is awaited, else
-    it runs in a thread. With a `secret` the last part of the path must be `webhook_token(secret)`.
+    it runs in a thread. With a `secret` the last part of the path must be `webhook_token(secret)`;
+    without one anybody may post. A token with `parts` is for a route of your own.
     `max_size` (bytes, 1 MiB) bounds a body.
 
     It answers a POST with 200 when the receiver is done; 400 for a body that is no webhook's, 413
@@ -43,11 +45,11 @@ class WebhookApp:
         receiver: Inbox | Handler,
         /,
         *,
-        secret: str | bytes | None = None,
+        secret: str | bytes | Unset = UNSET,
         max_size: int = MAX_SIZE,
     ) -> None:
         self._handle = _handle(receiver)
-        self._token = None if secret is None else webhook_token(secret).encode()
+        self._token = None if isinstance(secret, Unset) else webhook_token(secret).encode()
         self._max_size = check_size(max_size, "max_size")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

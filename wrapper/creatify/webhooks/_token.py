@@ -44,7 +44,7 @@ def _key(secret: object) -> bytes:
     key = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else secret
     if not isinstance(key, bytes) or len(key) < _SHORTEST_SECRET:
         raise ConfigurationError(
-            f"the secret of webhooks is a str or bytes, of {_SHORTEST_SECRET} bytes or more:"
-            " secrets.token_urlsafe() makes one"
+            f"the secret of webhooks is a str or bytes, of {_SHORTEST_SECRET} bytes or more, and"
+            f" not {'None' if secret is None else 'this'}: secrets.token_urlsafe() makes one"
         )
     return key
