@@ -262,8 +262,8 @@ class TestMedia:
             MEDIA[kind](file)
         assert str(caught.value) == (
             f"{file} can't be read: No such file or directory (give bytes, the path of a file, or a"
-            " file opened as binary; nothing is fetched from a URL, or decoded from base64); nothing was"
-            " sent"
+            " file opened as binary; nothing is fetched from a URL, or decoded from base64);"
+            " nothing was sent"
         )
 
     def test_a_folder_is_no_image(self, tmp_path: Path) -> None:
