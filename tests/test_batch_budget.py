@@ -137,13 +137,15 @@ class Account:
         asked = start.asked
         if kind in {"busy", "bad"}:
             busy = RateLimitError("no", status_code=429, body=b"", headers={})
-            return Refused(asked, busy if kind == "busy" else CreatifyError("no"), self.now)
+            return Refused(
+                asked, busy if kind == "busy" else CreatifyError("no"), self.now, self.now
+            )
         self.charged += cost
         if kind == "lost":
             entry = LEDGER.begin(asked.request, asked.content)
             entry.is_lost = True
             error_ = APITimeoutError("silence", request_sent=True)
-            return Doubt(asked, entry, datetime.now(UTC), 0, 0.0, error_)
+            return Doubt(asked, entry, datetime.now(UTC), 0, self.now, error_)
         if kind == "broken":
             return Failed(asked, ValueError("of the caller's"))
         task = _task(

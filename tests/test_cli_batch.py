@@ -165,6 +165,28 @@ def test_a_dash_is_standard_input_or_output(emulator: Emulator) -> None:
     assert (emulator.charges, Path("kept").exists()) == (1, True)
 
 
+def test_standard_output_may_be_a_file_of_which_nothing_is_lost(emulator: Emulator) -> None:
+    given(["a"])
+    with Path("all").open("w") as file:
+        file.write("before\n")
+        file.flush()
+        options = ["in.jsonl", "-o", "-", "--journal", "kept"]
+        piped("batch", *options, env=environment(emulator), stdout=file.fileno())
+        file.seek(0, os.SEEK_END)
+        file.write("after\n")
+    before, line, after = Path("all").read_text().splitlines()
+    assert (before, json.loads(line)["status"], after) == ("before", "done", "after")
+
+
+def test_another_name_of_the_input_is_no_output(emulator: Emulator) -> None:
+    given(["a"])
+    before = Path("in.jsonl").read_text()
+    Path("out.jsonl").hardlink_to("in.jsonl")
+    result = batch()
+    assert "must be different files" in " ".join(result.stderr.split())
+    assert (Path("in.jsonl").read_text(), emulator.charges) == (before, 0)
+
+
 def test_an_emulated_batch_leaves_no_journal_that_another_would_go_on_by(
     emulator: Emulator,
 ) -> None:

@@ -91,7 +91,8 @@ class Schedule:
             yield Sleep(delay, wake)
         elif self._looking.acquire(blocking=False):
             try:
-                yield from self._look(dict(self._awaited), self._due(own, now), options, left)
+                everybody = dict(self._awaited)  # others come and go meanwhile, in their threads
+                yield from self._look(everybody, _due(own, everybody, now), options, left)
             finally:
                 self._looking.release()
                 for blocked in list(self._blocked):
@@ -106,14 +107,6 @@ class Schedule:
                     yield Sleep(left, wake)
             finally:
                 self._blocked.pop(wake, None)
-
-    def _due(self, own: Collection[Awaited], now: float) -> list[Awaited]:
-        """What to look at now, one's own first."""
-        # In any order, so that one that hangs keeps no other from being looked at for ever.
-        others = random.sample(list(self._awaited), len(self._awaited))
-        # A poll takes along what is due soon. A hint does not: it costs one request, and is quick.
-        soon = _SOON if any(awaited.planned <= now for awaited in own) else 0.0
-        return [a for a in (*own, *others) if a.is_due(now, soon) and not a.is_over]
 
     def _look(
         self, everybody: dict[Awaited, Wake], due: list[Awaited], options: Options, left: float
@@ -299,6 +292,15 @@ class _Costs:
         if self.misses >= _RETRIEVE_TRIES or self.retrieve is None:
             return None
         return int((count * self.retrieve - 1) * _BYTES)
+
+
+def _due(own: Collection[Awaited], everybody: Collection[Awaited], now: float) -> list[Awaited]:
+    """What to look at now, one's own first."""
+    # In any order, so that one that hangs keeps no other from being looked at for ever.
+    others = random.sample(list(everybody), len(everybody))
+    # A poll takes along what is due soon. A hint does not: it costs one request, and is quick.
+    soon = _SOON if any(awaited.planned <= now for awaited in own) else 0.0
+    return [a for a in (*own, *others) if a.is_due(now, soon) and not a.is_over]
 
 
 def _cost(size: int, seconds: float = 0.0) -> float:

@@ -102,7 +102,7 @@ class Engine:
         self._pace = Pace(plan.concurrency, plan.timeout, clock)
         self._earlier = Earlier(journal)
         # What may yet cost something, and stays so where that is never known.
-        self._reserved = sum(past.place is None for past in self._earlier.left.values())
+        self._reserved = sum(past.open for past in self._earlier.left.values())
         self._total = len(requests) if isinstance(requests, Sized) else None
         self._read = 0
         self._has_ended = False
@@ -113,13 +113,14 @@ class Engine:
         self._doubts: list[Doubt] = []  # looked for, and not found
         self._asked_about: list[Doubt] = []  # being looked for
         self._sent_again: set[int] = set()
+        self._absent: set[int] = set()  # of these, before they are
         self._results = Results(is_ordered=plan.ordered)
         self._resumed = 0
 
     def next(self) -> Step | None:
         """What to do now."""
-        if self._pace.is_hopeless:
-            self._end(self._pace.trouble)
+        if (trouble := self._pace.hopeless) is not None:
+            self._end(trouble)
         while True:
             if self._may_settle():
                 return self._settle()
@@ -199,7 +200,7 @@ class Engine:
                 self._was_refused(outcome)
             case Doubt():
                 self._lost.append(outcome)
-                self._pace.met(outcome.error)
+                self._pace.met(outcome.error, outcome.lost)
             case Settled():
                 self._has_settled(outcome)
             case _:
@@ -214,7 +215,9 @@ class Engine:
             asked = self._queue.popleft()
             self._under_way += 1
             self._reserved += 1
-            return Start(asked, generate(asked, self._context))
+            was_absent = asked.index in self._absent
+            self._absent.discard(asked.index)
+            return Start(asked, generate(asked, self._context, was_absent=was_absent))
         return None
 
     def _may_send(self) -> bool:
@@ -272,7 +275,7 @@ class Engine:
         elif self.error is None:
             self._queue.append(asked)
         else:
-            self._skip(asked)
+            self._results.keep(asked.index, None)
 
     def _resume(self, asked: Asked, past: Past) -> None:
         """Go on with a request that an earlier run sent."""
@@ -316,25 +319,34 @@ class Engine:
             LOGGER.warning("an answer was lost, and its task %s found in the list", task.id)
             doubt.entry.end()
             self._watches.append((doubt.asked, task, True))
-        # Once: what the API never takes would be sent for ever, and may cost each time.
-        absent = [doubt for doubt in settled.absent if doubt.asked.index not in self._sent_again]
-        for doubt in absent:
-            self._sent_again.add(doubt.asked.index)
-            self._again(doubt)
-            self._reserved -= 1
-        for doubt in (*settled.open, *(d for d in settled.absent if d not in absent)):
-            if not settled.is_last and self.error is None:
-                self._doubts.append(doubt)
-            elif self._plan.resend_unknown and self.error is None:
+        for doubt in settled.absent:
+            if self._may_again(doubt):
+                self._absent.add(doubt.asked.index)
+                self._reserved -= 1
                 self._again(doubt)
             else:
-                doubt.entry.end()
-                error = outcome_unknown(doubt, settled.error)
-                self._result(Over(doubt.asked, "unknown", None, error))
+                self._is_unknown(doubt, settled)
+        for doubt in settled.open:
+            if not settled.is_last and self.error is None:
+                self._doubts.append(doubt)
+            elif self._plan.resend_unknown and self._may_again(doubt):
+                self._again(doubt)
+            else:
+                self._is_unknown(doubt, settled)
+
+    def _may_again(self, doubt: Doubt) -> bool:
+        # Once: what the API never takes would be sent for ever, and may cost each time.
+        return self.error is None and doubt.asked.index not in self._sent_again
 
     def _again(self, doubt: Doubt) -> None:
         doubt.entry.end()
+        self._sent_again.add(doubt.asked.index)
         self._queue.appendleft(doubt.asked)
+
+    def _is_unknown(self, doubt: Doubt, settled: Settled) -> None:
+        doubt.entry.end()
+        error = outcome_unknown(doubt, settled.error)
+        self._result(Over(doubt.asked, "unknown", None, error))
 
     def _is_over(self, over: Over) -> None:
         if over.status != "unfinished" and over.task is not None:
@@ -348,20 +360,20 @@ class Engine:
     def _has_failed(self, failed: Failed) -> None:
         self._end(failed.error)
         if failed.asked is not None:
-            self._skip(failed.asked)
+            self._results.keep(failed.asked.index, None)
         else:
             self._has_settled(Settled([], [], self._asked_about, None, is_last=True))
 
     def _was_refused(self, refused: Refused) -> None:
         self._reserved -= 1
         if is_passing(refused.error):
-            self._pace.refused(refused.error, refused.began)
+            self._pace.refused(refused.error, refused.began, refused.at)
             self._queue.appendleft(refused.asked)
             if self.error is not None:
                 self._end(self.error)
         elif isinstance(refused.error, (*FATAL, InsufficientCreditsError, APIConnectionError)):
             self._end(refused.error)
-            self._skip(refused.asked)
+            self._results.keep(refused.asked.index, None)
         else:
             self._pace.went_well()
             self._result(Over(refused.asked, "rejected", None, refused.error))
@@ -371,15 +383,11 @@ class Engine:
         hint = "" if self._journal is None else ": the same journal goes on with a larger one"
         return BatchBudgetError(f"no more requests were sent: {why}{hint}", progress=self.progress)
 
-    def _end(self, error: BaseException | None) -> None:
+    def _end(self, error: BaseException) -> None:
         """Send nothing more; it is raised when what is under way has been delivered."""
         self.error = self.error or error
         while self._queue:
-            self._skip(self._queue.popleft())
-
-    def _skip(self, asked: Asked) -> None:
-        """There will be no result."""
-        self._results.keep(asked.index, None)
+            self._results.keep(self._queue.popleft().index, None)
 
     def _result(self, over: Over) -> None:
         asked = over.asked

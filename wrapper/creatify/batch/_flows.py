@@ -57,11 +57,12 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A request was not acted on: nothing was charged."""
+    """A request was not acted on: nothing was charged. Sent when it `began`, and met it `at`."""
 
     asked: Asked
     error: CreatifyError
     began: float
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,15 @@ class Context:
     learned: Learned
 
 
-def generate(asked: Asked, context: Context) -> Flow[Any, Any, Over | Refused | Doubt]:
-    """Send a request, once, and wait for its task."""
+def generate(
+    asked: Asked, context: Context, *, was_absent: bool = False
+) -> Flow[Any, Any, Over | Refused | Doubt]:
+    """Send a request, once, and wait for its task.
+
+    If it `was_absent`, what the journal has of it came to nothing.
+    """
+    if was_absent:
+        yield Send(_journal.refused(asked.index))
     at, began, sequence = datetime.now(UTC), time.monotonic(), context.learned.now()
     yield Send(_journal.intent(asked.index, asked.digest, at))
     entry = context.ledger.begin(asked.request, asked.content)
@@ -96,8 +104,9 @@ def generate(asked: Asked, context: Context) -> Flow[Any, Any, Over | Refused | 
             entry.is_lost = True
             return Doubt(asked, entry, at, sequence, time.monotonic(), error)
         entry.end()
+        met = time.monotonic()
         yield Send(_journal.refused(asked.index))
-        return Refused(asked, error, began)
+        return Refused(asked, error, began, met)
     except BaseException:
         entry.end()
         raise
@@ -150,18 +159,24 @@ class Stop:
     """Ends the waits of all jobs; what is being sent gets its answer first."""
 
     def __init__(self) -> None:
-        self.is_set = False
+        self._is_set = False
         self._asleep: dict[Wake, None] = {}
+
+    def is_set(self) -> bool:
+        """Whether they end."""
+        return self._is_set
 
     def set(self) -> None:
         """End them; from the event loop that they run in, or beside their threads."""
-        self.is_set = True
+        self._is_set = True
         for wake in list(self._asleep):
             wake.ring()
 
     def over(self, asked: Asked | None, flow: Job) -> Job:
         """The flow, until it is stopped: then None comes of it. What leaves it is a `Failed`."""
         wake: Wake | None = None
+        if self.is_set():
+            return None
         try:
             step = next(flow)
             while True:
@@ -169,7 +184,7 @@ class Stop:
                     self._asleep.pop(wake, None) if wake else None
                     wake = step.wake
                     self._asleep[wake] = None
-                    if self.is_set:  # looked at after the wake can be rung
+                    if self.is_set():  # looked at after the wake can be rung
                         flow.close()
                         return None
                 try:

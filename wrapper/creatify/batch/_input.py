@@ -137,7 +137,7 @@ def _named(item: Mapping[str, Any]) -> tuple[Key, Item]:
     key = item.get(_KEY)
     if isinstance(key, bool) or not isinstance(key, str | int | None):
         raise InvalidRequestError(f"a {_KEY} is a string or an int, and not {type(key).__name__}")
-    unknown = sorted(item.keys() - {_KEY, _REQUEST})
+    unknown = sorted(map(str, item.keys() - {_KEY, _REQUEST}))
     if unknown:
         raise InvalidRequestError(f"beside {_REQUEST!r} there may be {_KEY!r}, not {unknown[0]!r}")
     return key, item[_REQUEST]

@@ -49,6 +49,7 @@ class Past:
     """What the journal knows of a request that an earlier run sent.
 
     `sequence` is the line of its intent. Its task is over if there is a `place` of it in the file.
+    `before` is an intent of which it was never known what came: the request was sent once more.
     """
 
     digest: str
@@ -56,6 +57,13 @@ class Past:
     sequence: int
     id: UUID | None = None
     place: int | None = None
+    before: Past | None = None
+
+    @property
+    def open(self) -> int:
+        """How many times it was sent that may yet cost something."""
+        earlier = 0 if self.before is None else self.before.open
+        return earlier + (self.place is None)
 
 
 @dataclass(slots=True)
@@ -208,8 +216,9 @@ class Journal:
         said, found = json.loads(line), self.found
         index = int(said["index"])
         if "intent" in said:
-            at = datetime.fromisoformat(said["at"])
-            found.requests[index] = Past(str(said["intent"]), at.astimezone(UTC), number)
+            at = datetime.fromisoformat(said["at"]).astimezone(UTC)
+            before = found.requests.get(index)
+            found.requests[index] = Past(str(said["intent"]), at, number, before=before)
         elif "id" in said:
             task_id = found.requests[index].id = UUID(said["id"])
             found.learned[task_id] = number
@@ -217,7 +226,9 @@ class Journal:
             found.requests[index].place = place
             self._tell(_task_in(said))
         elif said["refused"]:
-            found.requests.pop(index)
+            before = found.requests.pop(index).before
+            if before is not None:
+                found.requests[index] = before
 
     def _unfit(self, why: str) -> JournalError:
         return JournalError(f"the journal {self.path} {why}")

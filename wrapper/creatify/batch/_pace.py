@@ -42,17 +42,16 @@ def is_passing(error: CreatifyError) -> bool:
 class Pace:
     """`limit` is how many may be under way at once, at most `most`.
 
-    It `is_hopeless` to go on if nothing but trouble was met for `patience` seconds.
+    Trouble is waited out for `patience` seconds.
     """
 
     def __init__(self, most: int, patience: float, clock: Callable[[], float]) -> None:
         self.limit = float(most)
-        self.trouble: CreatifyError | None = None
-        self.is_hopeless = False
         self._most = most
         self._patience = patience
         self._clock = clock
-        self._since = math.inf  # when it began
+        self._trouble: CreatifyError | None = None  # that was met last
+        self._since, self._last = math.inf, -math.inf  # when it began, and was met last
         self._cut_at = -math.inf
         self._cuts = 0
         self._resumes_at = -math.inf
@@ -62,20 +61,25 @@ class Pace:
         """Seconds until a request may leave."""
         return max(self._resumes_at - self._clock(), 0.0)
 
+    @property
+    def hopeless(self) -> CreatifyError | None:
+        """Why it is of no use to go on, if it is: only trouble for too long, or a longer pause."""
+        is_long = self._last - self._since >= self._patience or self.pause > self._patience
+        return self._trouble if is_long else None
+
     def went_well(self) -> None:
         """A request was acted on."""
-        self.trouble, self._cuts, self._since = None, 0, math.inf
+        self._cuts, self._since = 0, math.inf
         self.limit = min(self.limit + 1 / self.limit, float(self._most))
 
-    def met(self, error: CreatifyError) -> None:
-        """A request met trouble."""
-        now = self._clock()
-        self.trouble, self._since = error, min(self._since, now)
-        self.is_hopeless = now - self._since >= self._patience
+    def met(self, error: CreatifyError, at: float) -> None:
+        """A request met trouble at that moment; who takes results slowly hears of it later."""
+        self._trouble, self._last = error, at
+        self._since = min(self._since, at)
 
-    def refused(self, error: CreatifyError, began: float) -> None:
-        """A request that was sent at `began` has to be sent again later."""
-        self.met(error)
+    def refused(self, error: CreatifyError, began: float, at: float) -> None:
+        """A request that was sent when it `began` has to be sent again later."""
+        self.met(error, at)
         now = self._clock()
         if began >= self._cut_at:
             self.limit, self._cut_at = max(self.limit / 2, 1.0), now

@@ -46,7 +46,8 @@ _LONGEST_ASK: Final = 10.0  # seconds for one answer of the list
 _TICK, _TICKS = 0.05, 40  # seconds between two looks at identical calls, and how many looks
 _SKEW: Final = timedelta(seconds=2)  # between clocks that are the same but for rounding
 _UNDATED: Final = timedelta(seconds=60)  # by which this machine's clock may be wrong, of itself
-_DOUBT: Final = timedelta(hours=1)  # by which a clock may be wrong before a request is sent again
+_DOUBT: Final = timedelta(hours=1)  # before the first task of all, in which it may have come, too
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 AN_EARLIER_RUN: Final = CreatifyError("an earlier run was ended before it had the answer")
@@ -88,6 +89,9 @@ class Learned:
     def __init__(self, found: Mapping[UUID, int] | None = None, after: int = 0) -> None:
         self._numbers = itertools.count(after + 1)
         self._ids: dict[UUID, int] = dict(found or {})
+
+    def __contains__(self, task_id: UUID) -> bool:
+        return task_id in self._ids
 
     def now(self) -> int:
         """A place in the order: what is added later comes after it."""
@@ -143,7 +147,8 @@ def settle(
             continue
         asked, error, answers = clock(), None, answers + 1
         for doubt in (yield from _rivals_end(open_, ledger)):
-            candidates = listing.fitting(doubt, _SKEW)
+            # What this batch was given, however long ago, is no other request's of it.
+            candidates = [c for c in listing.fitting(doubt) if c.id not in learned]
             task, doubt.candidates = ledger.claim(doubt.entry, candidates, asked)
             if task is not None:
                 adopted.append((doubt, task))
@@ -192,15 +197,28 @@ class _Listing:
                 task = _operations.model_of(TextGenResponse, items[n], drifts, f"$[{n}]")
                 self._fit.setdefault(group, []).append((created, task))
 
-    def fitting(self, doubt: Doubt, doubtful: timedelta) -> list[TextGenResponse]:
-        """The tasks that may be its own, if clocks are wrong by so much."""
-        since = self.since(doubt, doubtful)
-        found = self._fit.get(_group(doubt.entry.asked), ())
-        return [task for created, task in found if created >= since]
+    def fitting(self, doubt: Doubt) -> list[TextGenResponse]:
+        """The tasks that may be its own, if the clocks are right."""
+        sent = doubt.at + self.offset
+        took = timedelta(seconds=doubt.asked.operation.call.timeout + ARRIVES_WITHIN)
+        return self.fitting_in(doubt, sent - _SKEW, sent + took + _UNDATED)
 
-    def since(self, doubt: Doubt, doubtful: timedelta) -> datetime:
-        """The earliest that its task was created, by the server's clock."""
-        return doubt.at + self.offset - doubtful
+    def fitting_in(
+        self, doubt: Doubt, since: datetime, until: datetime = _NEVER
+    ) -> list[TextGenResponse]:
+        """Those that were created then."""
+        found = self._fit.get(_group(doubt.entry.asked), ())
+        return [task for created, task in found if since <= created <= until]
+
+    def since(self, before: UUID | None, later: Collection[UUID], at: datetime) -> datetime:
+        """From when on a request's task may have been created, whatever a clock said.
+
+        After the last task that was known `before` it; and else long before it was sent `at` this
+        machine's time, and before the first that was known `later`. They have to be in the list.
+        """
+        if before is not None:
+            return self.created[str(before)] - _SKEW
+        return min(at + self.offset, *(self.created[str(one)] for one in later)) - _DOUBT
 
 
 def _id_of(item: JSON) -> str:
@@ -237,13 +255,11 @@ def _rivals_end(doubts: Iterable[Doubt], ledger: Ledger) -> Steps[list[Doubt]]:
 
 def _is_absent(doubt: Doubt, listing: _Listing, learned: Learned, ledger: Ledger) -> bool:
     """Whether the list shows that a request never arrived."""
-    doubt.candidates = ledger.free(listing.fitting(doubt, _DOUBT))
     before, later = learned.around(doubt.sequence)
-    if before is None and not later:
+    known = later if before is None else {before, *later}
+    if not known or not all(str(task_id) in listing.created for task_id in known):
         return False  # nothing shows that this list has what this batch created
-    is_whole = all(str(task_id) in listing.created for task_id in later)
-    reaches_back = before is None or str(before) in listing.created
-    since = listing.since(doubt, _UNDATED)
+    since = listing.since(before, later, doubt.at)
+    doubt.candidates = ledger.free(listing.fitting_in(doubt, since))
     recent = {task_id for task_id, created in listing.created.items() if created >= since}
-    is_known = all(map(ledger.is_given, recent))
-    return not doubt.candidates and is_whole and reaches_back and is_known
+    return not doubt.candidates and all(map(ledger.is_given, recent))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from creatify._errors import CreatifyError
 from creatify._flow import run, run_async
 from creatify.batch._flows import Failed, Stop
 from creatify.batch._journal import Record
@@ -20,8 +23,10 @@ if TYPE_CHECKING:
     from creatify._connection import AsyncConnection, Connection
     from creatify._operations import Call
     from creatify.batch._engine import Outcome, Start
+    from creatify.batch._input import Asked
     from creatify.batch._journal import Journal
 
+_WRITERS: Final = 32  # threads that write the journal: those that meet share an fsync
 GRACE: Final = 5.0
 """Seconds that what is being sent has to get its answer, when a batch in an event loop is left."""
 
@@ -41,11 +46,11 @@ class Threads:
     def start(self, start: Start) -> None:
         """Begin a job."""
         self._busy += 1
-        self._jobs.put(start)
         if self._busy > len(self._threads):
             thread = threading.Thread(target=self._work, name="creatify-batch", daemon=True)
+            thread.start()  # which may fail: then nothing is sent
             self._threads.append(thread)
-            thread.start()
+        self._jobs.put(start)
 
     def take(self, seconds: float) -> list[Outcome]:
         """What came of the jobs that have ended; waits for one, at most so long."""
@@ -94,6 +99,8 @@ class Tasks:
     def __init__(self, connection: AsyncConnection, journal: Journal | None) -> None:
         self._connection = connection
         self._journal = journal
+        # Of their own: a slow disk must not hold up what else the loop has threads for.
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="creatify-journal")
         self._stop = Stop()
         self._over: list[Outcome] = []
         self._has_news = asyncio.Event()
@@ -104,12 +111,13 @@ class Tasks:
         flow: Any = self._stop.over(start.asked, start.flow)
         task = asyncio.create_task(run_async(flow, self._send))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, start.asked))
 
     async def take(self, seconds: float) -> list[Outcome]:
         """What came of the jobs that have ended; waits for one, at most so long."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._has_news.wait(), seconds)
+            async with asyncio.timeout(seconds):  # Python 3.11's wait_for may lose a cancellation
+                await self._has_news.wait()
         self._has_news.clear()
         over, self._over = self._over, []
         return over
@@ -131,16 +139,20 @@ class Tasks:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._writers.shutdown(wait=False)
 
-    def _ended(self, task: asyncio.Task[Outcome]) -> None:
+    def _ended(self, asked: Asked | None, task: asyncio.Task[Outcome]) -> None:
         self._tasks.discard(task)
-        if not (self._stop.is_set or task.cancelled()):
-            self._over.append(task.result())
+        if not self._stop.is_set():
+            cancelled = CreatifyError("a request of this batch was cancelled, and not the batch")
+            error = cancelled if task.cancelled() else task.exception()
+            self._over.append(task.result() if error is None else Failed(asked, error))
             self._has_news.set()
 
     async def _send(self, request: Call | Record) -> httpx.Response | None:
         if not isinstance(request, Record):
             return await self._connection.fetch(request)
         if self._journal is not None:
-            await asyncio.to_thread(self._journal.write, request)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._writers, self._journal.write, request)
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from contextlib import closing, contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from creatify.cli._session import Session
 
 _PER_SECOND: Final = 4  # refreshes of the display
-_STANDARD_INPUT: Final = {Path("-"): Path("/dev/stdin")}
-_STANDARD_OUTPUT: Final = {Path("-"): Path("/dev/stdout")}
+_STANDARD: Final = Path("-")
 
 
 def batch(
@@ -43,7 +43,6 @@ def batch(
     resend_unknown: bool,
 ) -> None:
     """Send the requests of a JSONL file and write the results of all, those of earlier runs too."""
-    source, output = _STANDARD_INPUT.get(source, source), _STANDARD_OUTPUT.get(output, output)
     if journal is None and not session.emulate:  # an emulator that is thrown away resumes nothing
         journal = _beside(output)
     files = {"IN": source, "--output": output, "--journal": journal}
@@ -65,7 +64,7 @@ def batch(
             session.hint = f"the same command again goes on, by {journal}: nothing is paid twice"
         try:
             with display.live() if not out.isatty() else nullcontext():
-                _write(running, out, codes)
+                _write(running, out, codes, is_own=output != _STANDARD)
         except BatchBudgetError as error:
             _terminal.complain(str(error))
             codes.add(Code.CREDITS)
@@ -133,12 +132,15 @@ class _Display:
         return lines
 
 
-def _write(running: Batch, out: IO[str], codes: set[Code]) -> None:
-    """Write each result on a line as it comes, and keep the exit codes of errors."""
+def _write(running: Batch, out: IO[str], codes: set[Code], *, is_own: bool) -> None:
+    """Write each result on a line as it comes, and keep the exit codes of errors.
+
+    What the output had goes, if it `is_own`.
+    """
     # Left in any way, it waits for the answers to what was sent, and keeps them in the journal.
     with closing(iter(running)) as results:
         first = next(results, None)
-        if stat.S_ISREG(os.fstat(out.fileno()).st_mode):
+        if is_own and stat.S_ISREG(os.fstat(out.fileno()).st_mode):
             # Not before: it may be the output of a batch that runs just now, and has the journal.
             out.truncate(0)
         for result in chain([] if first is None else [first], results):
@@ -150,7 +152,9 @@ def _write(running: Batch, out: IO[str], codes: set[Code]) -> None:
 
 @contextmanager
 def _requests(source: Path) -> Iterator[Iterable[Item]]:
-    if source.is_file():
+    if source == _STANDARD:
+        yield read_jsonl(sys.stdin.buffer)
+    elif source.is_file():
         yield read_jsonl(source)  # which knows how many there are
     else:
         with source.open("rb") as pipe:
@@ -160,6 +164,8 @@ def _requests(source: Path) -> Iterator[Iterable[Item]]:
 def _opened(output: Path) -> IO[str]:
     """The output, to be written, and still as it was. Raises typer.BadParameter."""
     try:
+        if output == _STANDARD:
+            return os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
         return output.open("a", encoding="utf-8")
     except OSError as error:
         raise typer.BadParameter(
@@ -172,7 +178,7 @@ def _beside(output: Path) -> Path:
 
     It would be lost with it, and what was paid for too.
     """
-    if output in _STANDARD_OUTPUT.values() or (output.exists() and not output.is_file()):
+    if output == _STANDARD or (output.exists() and not output.is_file()):
         raise typer.BadParameter(
             f"{output} is no file that a journal could stand beside: say where it is to be",
             param_hint="--journal",
@@ -181,9 +187,17 @@ def _beside(output: Path) -> Path:
 
 
 def _check_apart(files: dict[str, Path]) -> None:
-    real = {name: file.resolve() for name, file in files.items()}
-    if len(set(real.values())) < len(real):
-        raise typer.BadParameter(f"{', '.join(real)} must be different files")
+    if len(set(map(_identity, files.values()))) < len(files):
+        raise typer.BadParameter(f"{', '.join(files)} must be different files")
+
+
+def _identity(file: Path) -> object:
+    """The same for all names of a file that would be lost by writing to it."""
+    try:
+        found = file.stat()
+    except OSError:
+        return object() if file == _STANDARD else file.resolve()
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else object()
 
 
 def _time(seconds: float | None) -> str:

@@ -132,7 +132,7 @@ async def _body(receive: Receive, max_size: int) -> bytes | None:
         message = await receive()
         if message["type"] != "http.request":
             return None
-        body += message.get("body", b"")
+        body += message.get("body") or b""
         if not message.get("more_body", False):
             break
     return bytes(body)
