@@ -4,8 +4,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv/.ready-bench
+TEST_READY := .venv/.ready-test
 CONSTRAINTS := scripts/constraints.txt
 CODE := wrapper scripts tests
+
+# The tests start a hundred processes: what they import is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak check bench bench-quick spec spec-diff regen generate format setup clean
@@ -17,7 +21,7 @@ demo: $(READY) ## Show the main job against the emulator (LIVE=1: against the re
 	@$(BIN)/python scripts/demo.py $(if $(LIVE),--live)
 
 # The tests wait more than they compute: more workers than cores.
-test: $(READY) ## Run the tests of the library with coverage (about four minutes)
+test: $(TEST_READY) ## Run the tests of the library with coverage (about four minutes)
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses 4
 	@$(BIN)/coverage combine --quiet
@@ -67,6 +71,11 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@PIP_CONSTRAINT=$(CONSTRAINTS) $(BIN)/python -m pip install \
 		--quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(READY)
+
+# Else each of the workers would rewrite the asserts of all tests.
+$(TEST_READY): $(READY) $(wildcard tests/*.py tests/*/*.py)
+	-@$(BIN)/python -m pytest --collect-only -qq > /dev/null
+	@touch $@
 
 $(BENCH_READY): $(READY)
 	@echo "installing what the benchmarks compare with"
