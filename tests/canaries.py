@@ -84,21 +84,27 @@ def no_credential_shows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pickle, "dumps", searched_dumps)
     monkeypatch.setattr(pytest, "raises", searched_raises)
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [(logger.level, logger.propagate) for logger in loggers]
+    before = [logger.level for logger in loggers]
     root, _, *below = [logging.getLogger(), *loggers]
     for logger in loggers:
         logger.setLevel(logging.DEBUG)
-    for logger in below:
-        logger.propagate = False  # pytest would keep and write all of it
     for logger in (root, *below):
         logger.addHandler(handler)
     yield
     for logger in (root, *below):
         logger.removeHandler(handler)
-    for logger, (level, propagate) in zip(loggers, before, strict=True):
+    for logger, level in zip(loggers, before, strict=True):
         logger.setLevel(level)
-        logger.propagate = propagate
     assert not handler.leaked, f"a log shows a credential: {handler.leaked}"
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call() -> Generator[None]:
+    """pytest would keep and write all that the transports log; here it has looked for loggers."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _LOGGERS[1:]:
+            patch.setattr(logging.getLogger(name), "propagate", False)
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
