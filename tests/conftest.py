@@ -6,6 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import coverage
 import hypothesis
 import pytest
 from colours import KEYS, Colour, colour_named
@@ -15,7 +16,7 @@ from creatify._ledger import _ledgers
 from creatify.testing import Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
     from pathlib import Path
 
     from rawserver import Script
@@ -30,6 +31,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # looks for new examples.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("steady")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Being measured doubles the time of a test: not those which add nothing to the coverage."""
+    measured = coverage.Coverage.current()
+    if measured is None or "unmeasured" not in item.keywords:
+        return (yield)
+    # What the test starts is not measured either.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        measured.stop()
+        try:
+            return (yield)
+        finally:
+            measured.start()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 RETRIEVE_SECONDS, LIST_SECONDS = 0.005, 0.02
 
 
+@functools.cache
 def task_id(number: int) -> UUID:
     return uuid5(UUID(int=0), str(number))
 

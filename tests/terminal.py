@@ -59,7 +59,7 @@ class Terminal:
         for name in _UNWANTED - (env or {}).keys():
             environ.pop(name, None)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _LAUNCH, *arguments],
+            [sys.executable, "-IS", "-c", _LAUNCH, *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -203,6 +203,7 @@ class TestRequest:
         assert "a-private-value" not in str(caught.value)
         assert server.exchanges == []
 
+    @pytest.mark.unmeasured
     async def test_a_connection_whose_server_reads_nothing_ends_with_the_call(
         self, client: Callable[..., Any]
     ) -> None:
@@ -351,6 +352,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("when", ["within", "after"])
 def test_a_client_that_nobody_closed_goes_without_a_word(serve: Serve, when: str) -> None:
     server = serve(lambda e: e.answer(b"[]"))

@@ -152,6 +152,7 @@ async def test_an_intent_that_never_arrived_is_sent_when_the_list_has_all_others
     assert again[3].unwrap().id != first[3].unwrap().id
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("left", ["none", "foreign", "newest", "cut"])
 async def test_an_intent_is_not_sent_again_on_the_word_of_a_list_that_is_cut(
     colour: Colour, emulator: Emulator, journal: Path, left: str

@@ -241,6 +241,7 @@ class TestInATerminal:
         arguments = ["batch", "in.jsonl", "-o", "out.jsonl", "--concurrency", "3", *options]
         return Terminal(*PROGRAM, *arguments, env=settings(slow), **more)
 
+    @pytest.mark.unmeasured
     @pytest.mark.parametrize("columns", [80, 20])
     def test_the_display_says_what_is_done_failed_spent_and_left(
         self, slow: Emulator, columns: int

@@ -60,6 +60,7 @@ def unwrapped(text: str) -> str:
 
 
 class TestGenerate:
+    @pytest.mark.unmeasured
     def test_the_id_is_there_as_soon_as_the_task_is_and_ctrl_c_leaves_it(
         self, slow: Emulator
     ) -> None:
@@ -75,6 +76,7 @@ class TestGenerate:
         assert "running" not in terminal.text.splitlines()[-1]
         assert "Traceback" not in terminal.text
 
+    @pytest.mark.unmeasured
     def test_the_text_and_what_it_cost_stay_on_the_screen(self, emulator: Emulator) -> None:
         with in_terminal(emulator, "generate", "Hello") as terminal:
             assert terminal.end() == 0
@@ -90,6 +92,7 @@ class TestGenerate:
         assert "give one, or pipe it in" in terminal.text
         assert emulator.requests == []
 
+    @pytest.mark.unmeasured
     def test_ctrl_c_while_the_request_is_under_way_says_where_to_look(
         self, emulator: Emulator
     ) -> None:
@@ -106,6 +109,7 @@ class TestGenerate:
         )
 
 
+@pytest.mark.unmeasured
 class TestStream:
     def test_the_text_appears_as_it_comes_and_ctrl_c_leaves_it(self, slow: Emulator) -> None:
         with in_terminal(slow, "generate", "--stream", "Hello") as terminal:
@@ -129,6 +133,7 @@ class TestStream:
 
 
 class TestWait:
+    @pytest.mark.unmeasured
     def test_the_display_shows_each_task_as_it_is(self, slow: Emulator) -> None:
         ids = [paid(slow, text) for text in "abc"]
         slow.tasks[ids[0]].finished_at = 0.0
@@ -145,6 +150,7 @@ class TestWait:
             assert f"==> {each} <==" in terminal.text
             assert unwrapped(slow.tasks[each].answer.text) in unwrapped(terminal.text)
 
+    @pytest.mark.unmeasured
     def test_ctrl_c_leaves_what_is_done_and_the_ids_of_the_rest(self, slow: Emulator) -> None:
         ids = [paid(slow, text) for text in "abc"]
         slow.tasks[ids[1]].finished_at = 0.0
@@ -182,6 +188,7 @@ class TestWhatTheApiSaysIsNoCommandToATerminal:
         assert b"\x1b]" not in terminal.raw
         assert json.loads(terminal.text.splitlines()[1])["response_text"] == EVIL
 
+    @pytest.mark.unmeasured
     def test_a_stream_is_too(self, tmp_path: Path) -> None:
         pieces = [EVIL[:3], EVIL[3:9], EVIL[9:]]
         chunks: list[dict[str, Any]] = [
@@ -206,6 +213,7 @@ class TestWhatTheApiSaysIsNoCommandToATerminal:
         if name != "status":  # one that nobody knows is waited for
             self.assert_harmless(emulator, "wait", task_id)
 
+    @pytest.mark.unmeasured
     def test_no_row_of_the_table_is_obeyed(self, emulator: Emulator) -> None:
         paid(emulator, EVIL)
         self.assert_harmless(emulator, "tasks")
@@ -243,6 +251,7 @@ class TestTheScreen:
             shown = terminal.text
         assert "Write a tagline for a bakery." in shown
 
+    @pytest.mark.unmeasured
     def test_colours_are_for_terminals_and_not_where_no_color_is_set(
         self, emulator: Emulator
     ) -> None:
@@ -322,6 +331,7 @@ class TestPipes:
         ]
         assert done.returncode == 1
 
+    @pytest.mark.unmeasured
     def test_a_character_that_the_encoding_lacks_costs_nothing(self, emulator: Emulator) -> None:
         text = "\u00e9\u4e16\U0001f600\ud800"
         emulator.fault_when = lambda _, __: faults.merge({"response_text": text})

@@ -378,6 +378,7 @@ def test_it_ends_at_once_while_streams_are_open_and_sync_requests_blocked() -> N
     assert emulator.requests[-1].status is None
 
 
+@pytest.mark.unmeasured
 def test_it_ends_quietly_while_requests_come_in(caplog: pytest.LogCaptureFixture) -> None:
     def ask_on(url: str, headers: dict[str, str]) -> None:
         with contextlib.suppress(httpx.HTTPError):

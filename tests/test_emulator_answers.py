@@ -282,6 +282,7 @@ def client() -> Any:
         yield client
 
 
+@pytest.mark.unmeasured
 @settings(
     max_examples=150,
     deadline=None,

@@ -18,7 +18,10 @@ PLACEHOLDERS = {
     '"parameters": "<unknown>"': '"parameters": {"type": "object"}',
 }
 
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl isn't installed")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("curl") is None, reason="curl isn't installed"),
+    pytest.mark.unmeasured,
+]
 
 
 def curl(name: str, emulator: Emulator, *, filled_in: bool) -> tuple[int, bytes]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from creatify_api.models import TextGenResponse
 
+pytestmark = pytest.mark.unmeasured
+
 HERE = Path(__file__).parent
 ROUNDS, CALLS = 20, 500
 MODEL = "gemini-2.5-flash"

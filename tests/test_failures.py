@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from creatify.testing import Emulator
 
+pytestmark = pytest.mark.unmeasured
+
 CASES = [
     pytest.param((row, call, case), id=f"{call}-{row.cause[:20].rstrip()}-{case.name}")
     for row in ROWS

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 from install import PACKAGE, files
 
+pytestmark = pytest.mark.unmeasured
+
 ROOT = Path(__file__).parent.parent
 
 

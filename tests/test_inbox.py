@@ -81,6 +81,7 @@ class Hinted:
         return sum(after <= at < before for at, _ in self.world.sent)
 
 
+@pytest.mark.unmeasured
 class TestHint:
     def test_the_task_is_looked_at_when_it_arrives_and_not_before(self) -> None:
         one = Hinted([1.5])

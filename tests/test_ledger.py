@@ -341,6 +341,7 @@ class Caller:
 OUTCOMES = ["created", "lost after", "lost before", "refused"]
 
 
+@pytest.mark.unmeasured
 @given(
     outcomes=st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=6),
     schedule=st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9)), max_size=20),

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.unmeasured
+
 _CLIENTS = "Creatify(api_id='i', api_key='k'), AsyncCreatify(api_id='i', api_key='k')"
 
 

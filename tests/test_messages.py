@@ -302,6 +302,7 @@ class TestMedia:
         for source in (data, tmp_path / "large", BytesIO(data)):
             assert image(source)["data"] == encoded
 
+    @pytest.mark.unmeasured
     @pytest.mark.parametrize("given_as", ["path", "file", "bytes"])
     def test_no_second_copy_of_a_file_is_in_memory(self, tmp_path: Path, given_as: str) -> None:
         size = 30 * _PIECE

@@ -642,6 +642,7 @@ singles = [
 ]
 
 
+@pytest.mark.unmeasured
 @given(case=st.sampled_from(singles).flatmap(lambda one: st.tuples(st.just(one[0]), one[1])))
 def test_what_an_instance_is_as_json_fits_the_schema_and_is_the_instance_again(
     case: tuple[Any, Any],

@@ -112,6 +112,7 @@ class TestTime:
                 await client.text_generator.list(timeout=0.4)
         assert in_use(client) == []
 
+    @pytest.mark.unmeasured
     async def test_a_server_that_reads_nothing_ends_with_the_call(self, colour: Colour) -> None:
         import socket  # noqa: PLC0415 - the one test of a bare listener
 
@@ -179,6 +180,7 @@ def raw_deflate(body: bytes) -> bytes:
 
 @pytest.mark.anyio
 class TestSize:
+    @pytest.mark.unmeasured
     @pytest.mark.parametrize(
         ("name", "pack"),
         [("gzip", gzip.compress), ("deflate", zlib.compress), ("deflate", raw_deflate)],
@@ -310,6 +312,7 @@ class TestLeavingNothing:
                 await client.text_generator.list(timeout=0.3)
             assert not any(in_use(client))
 
+    @pytest.mark.unmeasured
     @pytest.mark.parametrize("read", [True, False])
     async def test_a_stream_that_nobody_holds_any_more_closes_its_connection(
         self, colour: Colour, serve: Serve, read: bool
@@ -474,6 +477,7 @@ def test_a_keyboard_interrupt_closes_the_connection(serve: Serve) -> None:
     assert note.endswith("the list tells whether it arrived")
 
 
+@pytest.mark.unmeasured
 def test_threads_share_a_client_and_nothing_is_mixed(serve: Serve) -> None:
     server = serve(echo)
     mixed: list[str] = []
@@ -498,6 +502,7 @@ def test_threads_share_a_client_and_nothing_is_mixed(serve: Serve) -> None:
 FORKING = Path(__file__).with_name("forking.py")
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("kind", ["sync", "async", "aiohttp"])
 def test_after_a_fork_no_answer_crosses_to_another_process(serve: Serve, kind: str) -> None:
     server = serve(echo)
@@ -512,6 +517,7 @@ def test_after_a_fork_no_answer_crosses_to_another_process(serve: Serve, kind: s
     assert len(server.exchanges) == 1 + 5 * 40
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "kind", ["stream-async", "stream-aiohttp", "leave-sync", "leave-async", "leave-aiohttp"]
 )
@@ -535,6 +541,7 @@ def test_a_fork_that_lets_go_of_a_stream_or_leaves_it_does_not_end_it(
     assert (run.stdout, run.stderr, run.returncode) == ("", "", 0)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("kind", ["given", "lock"])
 def test_what_can_not_be_shared_with_a_fork_says_so_or_is_made_anew(
     serve: Serve, kind: str

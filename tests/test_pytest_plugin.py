@@ -29,6 +29,7 @@ def test_the_environment_leads_to_the_emulator(creatify_environment: Emulator) -
     assert len(creatify_environment.requests) == 1
 
 
+@pytest.mark.unmeasured
 def test_the_fixtures_are_there_without_a_conftest_and_new_for_each_test(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,8 @@ from creatify_api.types import UNSET, Unset
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.unmeasured
+
 SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
 OBJECTS = [name for name, schema in SCHEMAS.items() if schema.get("type") == "object"]
 ENUMS = [name for name, schema in SCHEMAS.items() if "enum" in schema]

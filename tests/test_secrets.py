@@ -76,6 +76,7 @@ NET = """
 """
 
 
+@pytest.mark.unmeasured
 def test_the_net_under_all_tests_catches_what_shows(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

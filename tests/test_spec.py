@@ -14,6 +14,8 @@ from openapi_spec_validator import OpenAPIV30SpecValidator
 import generate
 import overlay
 
+pytestmark = pytest.mark.unmeasured
+
 ROOT = Path(__file__).parent.parent
 PAGES = Path(__file__).parent / "pages"
 SPEC: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())

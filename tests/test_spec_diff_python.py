@@ -17,6 +17,8 @@ from diffing.spec_schema import Direction, Group, Relation
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.unmeasured
+
 ADDS, EXHAUSTIVE, BREAKS = Group.ADDS, Group.EXHAUSTIVE, Group.BREAKS
 Effects: TypeAlias = set[tuple[str, Group]]
 

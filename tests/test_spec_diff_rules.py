@@ -14,6 +14,8 @@ from diffing.spec_nodes import READ, SENT, nodes
 from diffing.spec_operations import operation_changes
 from diffing.spec_schema import Group, Relation, Spot, group_of, kinds, relate
 
+pytestmark = pytest.mark.unmeasured
+
 ADDS, EXHAUSTIVE, BREAKS = Group.ADDS, Group.EXHAUSTIVE, Group.BREAKS
 STRING, INTEGER, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 DATE = {"type": "string", "format": "date"}

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from colours import Colour
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.unmeasured]
 
 ID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -335,6 +335,7 @@ def cut(stream: bytes, at: list[int]) -> list[bytes]:
     return [stream[start:end] for start, end in pairwise(places)]
 
 
+@pytest.mark.unmeasured
 @given(streams)
 @settings(max_examples=400, deadline=None)
 def test_the_events_are_those_of_the_standard(stream: bytes) -> None:
@@ -352,6 +353,7 @@ def test_events_of_several_lines_may_follow_simple_ones_in_one_piece() -> None:
     ]
 
 
+@pytest.mark.unmeasured
 @given(streams, cuts)
 @example(b"\xef\xbb\xbfdata: a\r\n\r\n", [1, 2, 11, 12, 13])
 @settings(max_examples=400, deadline=None)
@@ -361,6 +363,7 @@ def test_the_events_are_the_same_however_the_bytes_are_cut(stream: bytes, at: li
     assert outcome(stream[i : i + 1] for i in range(len(stream))) == whole
 
 
+@pytest.mark.unmeasured
 @given(streams, cuts, st.integers(min_value=0, max_value=60))
 @example(b"data: a\n\n: a long comment that ends\n", [20], 12)
 @settings(max_examples=400, deadline=None)
@@ -383,6 +386,7 @@ LARGE = {
 }
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("shape", LARGE)
 def test_the_bytes_allocated_are_linear_in_the_size_of_an_event(shape: str) -> None:
     stream = LARGE[shape]

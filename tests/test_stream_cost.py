@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rawserver import Exchange, RawServer, Script
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.unmeasured]
 
 KEYS: dict[str, Any] = {"api_id": "id", "api_key": "key"}
 ASK: dict[str, Any] = {"model_name": "gemini-2.5-flash", "messages": [user("Count.")]}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from colours import Colour
     from rawserver import Exchange, RawServer, Script
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.unmeasured]
 
 FOLDER = Path(__file__).with_name("recordings")
 ASK: dict[str, Any] = {"model_name": "gemini-2.5-flash", "messages": [user("As recorded.")]}

@@ -556,6 +556,7 @@ def looking(value: object) -> Callable[..., object]:
     return look
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong[2])
 async def test_what_goes_wrong_is_reported_to_the_model(
     colour: Colour, emulator: Emulator, wrong: tuple[Any, Any, str, type[Exception]]

@@ -130,6 +130,7 @@ def test_an_id_is_looked_at_at_once_and_a_pending_task_after_the_least_delay() -
     assert (at_once.polls, later.polls) == ([0], [0.25])
 
 
+@pytest.mark.unmeasured
 def test_a_minute_long_task_costs_at_most_26_requests() -> None:
     for _ in range(100):
         world = World(done_after(60))

@@ -341,6 +341,7 @@ FRAMEWORKS: dict[str, Callable[[WebhookApp], ASGIApp]] = {
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 class TestAppInFrameworks:
+    @pytest.mark.unmeasured
     def test_it_takes_webhooks_at_the_url_with_the_token(self, framework: str) -> None:
         told = Told()
         app = FRAMEWORKS[framework](WebhookApp(told.awaited, secret=SECRET))
