@@ -27,7 +27,7 @@ test: $(TEST_READY) ## Run the tests of the library with coverage (about four mi
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --show-missing --skip-covered
 
-soak: $(READY) ## Run the slow proofs: 20,000 lossy creates, batches killed 40 times, regeneration (six minutes)
+soak: $(TEST_READY) ## Run the slow proofs: 20,000 lossy creates, batches killed 40 times, regeneration (six minutes)
 	$(BIN)/python -m pytest -m slow --numprocesses 2
 
 bench: $(BENCH_READY) ## Measure this library beside its peers (ten minutes); .bench has the report
@@ -63,6 +63,7 @@ setup: $(READY) ## Set up .venv with everything the other targets need
 
 clean: ## Remove .venv and every cache
 	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find $(CODE) generated -name __pycache__ -prune -exec rm -rf {} +
 
 # PIP_CONSTRAINT holds the build's own environment to the pins as well.
 $(READY): pyproject.toml $(CONSTRAINTS)

@@ -171,6 +171,7 @@ SCHEMAS = st.recursive(
 )
 
 
+@pytest.mark.unmeasured
 @settings(
     max_examples=200,
     deadline=None,
