@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 _TESTS = str(Path(__file__).parent)
-_LOGGERS = ("creatify", "httpx", "httpcore", "aiohttp")
+_TRANSPORTS = ("httpcore", "aiohttp")
+_LOGGERS = ("creatify", "httpx", *_TRANSPORTS)
 _SOUGHT = os.environ.get("CANARIES", f"{CANARY_ID} {CANARY_KEY}").split()
 
 
@@ -100,9 +101,9 @@ def no_credential_shows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call() -> Generator[None]:
-    """pytest would keep and write all that the transports log; here it has looked for loggers."""
+    """pytest would keep and write all that transports log; here it has looked for loggers."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in _LOGGERS[1:]:
+        for name in _TRANSPORTS:
             patch.setattr(logging.getLogger(name), "propagate", False)
         return (yield)
 
