@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from typing import TYPE_CHECKING
 
 import coverage
 import hypothesis
 import pytest
 from colours import KEYS, Colour, colour_named
+from coverage.exceptions import CoverageWarning
 from rawserver import RawServer
 
 from creatify._ledger import _ledgers
@@ -46,7 +48,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         try:
             return (yield)
         finally:
-            measured.start()
+            with warnings.catch_warnings():
+                # That the library is imported already: so it was when coverage stopped.
+                warnings.simplefilter("ignore", CoverageWarning)
+                measured.start()
 
 
 @pytest.fixture(autouse=True)
