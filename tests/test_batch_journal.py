@@ -269,6 +269,18 @@ def test_no_result_is_given_before_all_of_a_list_is_held_against_the_journal(
             next(iter(Batch(client, changed, journal=journal)))
 
 
+@pytest.mark.parametrize("changed", [[*asks(4), ask("Another.")], asks(4)])
+def test_what_comes_one_by_one_is_held_against_the_journal_as_it_comes(
+    client: Creatify, emulator: Emulator, journal: Path, changed: list[Any]
+) -> None:
+    list(Batch(client, asks(5), journal=journal))
+    found: list[BatchResult] = []
+    with pytest.raises(JournalError, match="request 4, counted from 0"):
+        found.extend(Batch(client, iter(changed), journal=journal))
+    assert sorted(result.index for result in found) == [0, 1, 2, 3]
+    assert emulator.charges == 5
+
+
 def test_more_requests_than_before_go_on(
     client: Creatify, emulator: Emulator, journal: Path
 ) -> None:
