@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from creatify._accumulator import Accumulator
-    from creatify._connection import AsyncConnection, Connection
-    from creatify._operations import Call, Steps
+    from creatify._operations import Steps
     from creatify.output._form import Hint
     from creatify.output._schema import Schema
     from creatify_api.models import FunctionCallPart, TextGenRequest
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_PAID: Final = "it was paid for"
 
 
 @attrs.define
@@ -39,7 +40,10 @@ class _Parsed(Generic[T]):
     """What both colours of a stream tell of its output."""
 
     _so_far: Accumulator
-    _output: Hint
+
+    def __init__(self, output: Hint, *stream: Any) -> None:
+        super().__init__(*stream)
+        self._output = output
 
     @cached_property
     def output(self) -> T:
@@ -54,7 +58,7 @@ class _Parsed(Generic[T]):
             )
         receipt, reason = self._so_far.receipt, self._so_far.finish_reason
         stopped = f"the model stopped because of {reason}" if reason not in {None, "STOP"} else ""
-        made: T = _read(
+        made: T = read_text(
             self._so_far.text,
             self._output,
             why=_called(self._so_far.function_calls) or stopped,
@@ -66,31 +70,9 @@ class _Parsed(Generic[T]):
 class ParsedTextStream(_Parsed[T], TextStream):
     """A TextStream whose text, at its end, is an instance of the type that was asked for."""
 
-    def __init__(
-        self,
-        output: Hint,
-        connection: Connection,
-        request: TextGenRequest,
-        call: Call,
-        so_far: Accumulator,
-    ) -> None:
-        super().__init__(connection, request, call, so_far)
-        self._output = output
-
 
 class AsyncParsedTextStream(_Parsed[T], AsyncTextStream):
     """An AsyncTextStream whose text, at its end, is an instance of the type that was asked for."""
-
-    def __init__(
-        self,
-        output: Hint,
-        connection: AsyncConnection,
-        request: TextGenRequest,
-        call: Call,
-        so_far: Accumulator,
-    ) -> None:
-        super().__init__(connection, request, call, so_far)
-        self._output = output
 
 
 _WITH_OUTPUT: Final[dict[object, Callable[..., Any]]] = {
@@ -140,23 +122,10 @@ def parsed(steps: Steps[TextGenResponse], output: Hint) -> Steps[ParsedTextGenRe
 def read_task(task: TextGenResponse, output: Hint) -> Any:
     """The text of a task as an instance of the type. Raises OutputParseError."""
     why = _called(task.response_function_calls) or f"the task is {task.status}"
-    return _read(task.response_text or "", output, why, task=task)
+    return read_text(task.response_text or "", output, why, task=task)
 
 
-def read_text(text: str, output: Hint) -> Any:
-    """A text as an instance of the type. Raises OutputParseError."""
-    return _read(text, output)
-
-
-def _called(calls: Iterable[FunctionCallPart]) -> str:
-    names = ", ".join(call.name for call in calls)
-    return f"the model called {names} instead" if names else ""
-
-
-_PAID: Final = "it was paid for"
-
-
-def _read(
+def read_text(
     text: str,
     output: Hint,
     why: str = "",
@@ -164,6 +133,7 @@ def _read(
     paid: str = _PAID,
     task: TextGenResponse | None = None,
 ) -> Any:
+    """A text as an instance of the type, or why there is none. Raises OutputParseError."""
     with needing("output"):
         from creatify.output._form import name_of  # noqa: PLC0415 - an extra's
         from creatify.output._value import MisfitError, value_of_text  # noqa: PLC0415 - as above
@@ -181,3 +151,8 @@ def _read(
             path=error.path,
             task=task,
         ) from error
+
+
+def _called(calls: Iterable[FunctionCallPart]) -> str:
+    names = ", ".join(call.name for call in calls)
+    return f"the model called {names} instead" if names else ""

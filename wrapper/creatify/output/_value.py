@@ -6,34 +6,29 @@ made of the fields that its schema tells of.
 
 from __future__ import annotations
 
-import collections.abc
 import json
 import math
 from collections.abc import Callable
-from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache, partial
-from types import GenericAlias
+from functools import lru_cache
+from types import GenericAlias, NoneType
 from typing import TYPE_CHECKING, Any, Final, Never, TypeAlias, cast, get_args
 
 import cattrs
 import msgspec
 from cattrs.cols import list_structure_factory
 
-from creatify.output._form import Form, fields_of, form_of, item_of, origin_of, unwrapped
-from creatify.output._schema import JSON, constrained, schema_of
+from creatify.output._form import LISTS, Form, fields_of, form_of, item_of, kind_of, unwrapped
+from creatify.output._schema import JSON, schema_of, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from creatify.output._form import Field, Hint
+    from creatify.output._form import Hint
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 HookFactory: TypeAlias = Callable[[Any, cattrs.Converter], Hook]
 
 _FENCE: Final = "```"
 _EXACT: Final = 2.0**53  # beyond it a float is no certain integer
-_MISSING: Final = "it is required and missing"
 _SHOWN: Final = 3  # places that an error names
 _LONGEST: Final = 300  # characters of what it says of one: the model may write any number
 _CONVERTERS: Final = 64  # types whose converters are kept: each holds its classes
@@ -62,18 +57,18 @@ class MisfitError(ValueError):
 def value_of_text(text: str, hint: Hint) -> Any:
     """The instance that a text is the JSON of, in a code fence or not. Raises MisfitError."""
     try:
-        value = _loads(_unfenced(text))
+        # JSON as the standard has it.
+        value = json.loads(_unfenced(text), parse_float=_number, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise MisfitError([("$", f"it is no JSON ({error})")]) from error
-    with _conversion():
-        return _structured(value, hint, _converter_of(hint))
-
-
-def values_of(value: JSON, fields: tuple[Field, ...]) -> dict[str, Any]:
-    """The properties of a JSON object as instances, without others. Raises MisfitError."""
-    with _conversion():
-        given = _checked(_loads(json.dumps(value)), dict)
-        return _properties(given, fields, _converter_of(fields))
+    token = _union_of.set({})
+    try:
+        # By its name, too: `A | B` and `B | A` are equal, and another is the first that fits.
+        return _converter_of(hint, str(hint)).structure(value, hint)
+    except Exception as error:  # cattrs', pydantic's, or that of a class's own check
+        raise MisfitError(_problems(error, "$")) from error
+    finally:
+        _union_of.reset(token)
 
 
 def json_of(value: object) -> JSON:
@@ -92,29 +87,8 @@ def _unfenced(text: str) -> str:
     return code.removesuffix(_FENCE) if is_fenced and is_plain else text
 
 
-@contextmanager
-def _conversion() -> Iterator[None]:
-    """Around all that becomes of one value."""
-    token = _union_of.set({})
-    try:
-        yield
-    finally:
-        _union_of.reset(token)
-
-
-def _structured(value: JSON, hint: Hint, converter: cattrs.Converter) -> Any:
-    try:
-        return converter.structure(value, hint)
-    except Exception as error:  # cattrs', pydantic's, or that of a class's own check
-        raise MisfitError(list(_problems(error, "$"))) from error
-
-
-def _loads(text: str) -> JSON:
-    """JSON as the standard has it; a number without a fraction is an int, however it is written."""
-    return cast("JSON", json.loads(text, parse_float=_number, parse_constant=_refuse))
-
-
 def _number(text: str) -> float:
+    """A number without a fraction is an int, however it is written."""
     number = float(text)
     if math.isinf(number):
         _refuse("a number so large")
@@ -125,53 +99,46 @@ def _refuse(name: str) -> Never:
     raise ValueError(f"{name} is no JSON")
 
 
-def _single(value: object, hint: Hint) -> Any:
-    return msgspec.convert(value, hint)
+@lru_cache(_CONVERTERS)
+def _converter_of(_: Hint, _name: str) -> cattrs.Converter:
+    """One for each type, and not for ever: a converter keeps each class that it has seen."""
+    converter = cattrs.Converter(detailed_validation=True)
+    for kind in (str, bytes, int, float):  # those that no predicate is asked about
+        converter.register_structure_hook(kind, msgspec.convert)
+    converter.register_structure_hook_factory(lambda _: True, _hook)
+    return converter
 
 
-def _pydantic(value: object, hint: Hint) -> Any:
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - who has a model has it
-
-    try:
-        # Not `validate_python`: in JSON a date is a string.
-        return TypeAdapter(hint).validate_json(json.dumps(value), strict=True)
-    except ValidationError as error:
-        raise MisfitError([(_path(e["loc"]), e["msg"]) for e in error.errors()]) from error
-
-
-def _path(steps: tuple[int | str, ...]) -> str:
-    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-
-
-def _wrapped(hint: Hint, converter: cattrs.Converter) -> Hook:
+def _hook(hint: Hint, converter: cattrs.Converter) -> Hook:
+    """What makes instances of a type: msgspec looks at the outside, then it is read by its form."""
     base, said = unwrapped(hint)
-    inner = converter.get_structure_hook(base)
-    constraints = [one for one in said if isinstance(one, msgspec.Meta)]
-    if not constraints:
-        return lambda value, _: inner(value, base)
-    checked = constrained(base, constraints)
+    shape, factory = shape_of(base, said), _READERS.get(form_of(base))
+    if factory is None:
+        return lambda value, _: msgspec.convert(value, shape)
+    read = factory(base, converter)
 
-    def structure(value: object, _: object) -> Any:
-        msgspec.convert(value, checked)
-        return inner(value, base)
+    def structure(value: object, given: Hint) -> Any:
+        msgspec.convert(value, shape)
+        return read(value, unwrapped(given)[0])
 
     return structure
 
 
 def _union(hint: Hint, converter: cattrs.Converter) -> Hook:
-    members = [member for member in get_args(hint) if member is not type(None)]
-    if len(members) == 1:
-        (only,) = members
-        return lambda value, _: None if value is None else converter.structure(value, only)
-    is_optional = len(members) < len(get_args(hint))
-    keys = [(member, _keys_of(member)) for member in members]
+    keys = {member: _keys_of(member) for member in get_args(hint) if member is not NoneType}
+    is_optional = NoneType in get_args(hint)
 
-    def structure(value: object, _: object) -> Any:
+    def structure(value: object, given: Hint) -> Any:
         if value is None and is_optional:
             return None
+        members = [member for member in get_args(given) if member in keys]
+        if len(members) == 1:
+            return converter.structure(value, members[0])
         found, place = _union_of.get(), (id(value), hint)
         if place not in found:
-            found[place] = _best(value, keys, converter)
+            if isinstance(value, dict):
+                members.sort(key=lambda member: len(keys[member] & value.keys()), reverse=True)
+            found[place] = _first_fitting(value, members, converter)
         made, problem = found[place]
         if problem:
             raise TypeError(problem)
@@ -180,96 +147,101 @@ def _union(hint: Hint, converter: cattrs.Converter) -> Hook:
     return structure
 
 
-def _best(
-    value: Any, members: list[tuple[Hint, set[str]]], converter: cattrs.Converter
-) -> tuple[Any, str]:
-    """Of the members that a value fits, the one that knows the most of its keys; or the first.
-
-    And what is wrong, if it fits none.
-    """
-    fitting: list[tuple[int, Any]] = []
-    problems = []
-    for member, keys in members:
-        try:
-            made = _structured(value, member, converter)
-        except MisfitError as error:
-            problems.append(_short(str(error)))
-        else:
-            read = len(keys & value.keys()) if isinstance(value, dict) else 0
-            fitting.append((read, made))
-    if not fitting:
-        return None, f"it fits none of {len(members)} types: {'; or '.join(problems)}"
-    return max(fitting, key=lambda found: found[0])[1], ""
-
-
 def _keys_of(hint: Hint) -> set[str]:
-    schema = schema_of(hint)
-    return set(cast("dict[str, JSON]", schema.get("properties", {})))
+    return set(cast("dict[str, JSON]", schema_of(hint).get("properties", {})))
 
 
-def _list(hint: Hint, converter: cattrs.Converter) -> Hook:
-    items: Hint = GenericAlias(list, item_of(hint))
-    read = list_structure_factory(items, converter)
-    collect: Hint = _COLLECTIONS.get(origin_of(hint) or hint, list)
-    return lambda value, _: collect(read(_checked(value, list), items))
+def _first_fitting(
+    value: object, members: list[Hint], converter: cattrs.Converter
+) -> tuple[Any, str]:
+    """The value as the first of the types that it fits; and what is wrong, if it fits none."""
+    problems = []
+    for member in members:
+        try:
+            return converter.structure(value, member), ""
+        except Exception as error:  # noqa: BLE001 - as in `value_of_text`
+            problems.append(_short(str(MisfitError(_problems(error, "$")))))
+    return None, f"it fits none of {len(members)} types: {'; or '.join(problems)}"
 
 
-def _tuple(hint: Hint, converter: cattrs.Converter) -> Hook:
-    read, size = converter.gen_structure_hetero_tuple(hint), len(get_args(hint))
+def _pydantic(hint: Hint, _: cattrs.Converter) -> Hook:
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - who has a model has it
 
-    def structure(value: Any, _: object) -> Any:
-        if len(_checked(value, list)) != size:
-            raise ValueError(f"Expected `array` of length {size}")
-        return read(value, hint)
+    adapter = TypeAdapter(hint)
+
+    def structure(value: object, _: object) -> Any:
+        try:
+            # Not `validate_python`: in JSON a date is a string.
+            return adapter.validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            raise MisfitError([(_path(e["loc"]), e["msg"]) for e in error.errors()]) from error
 
     return structure
 
 
-def _class(hint: Hint, converter: cattrs.Converter) -> Hook:
+def _path(steps: tuple[int | str, ...]) -> str:
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+
+
+def _object(hint: Hint, converter: cattrs.Converter) -> Hook:
     # Not cattrs': it looks up no `"Name"` within another type, and no `Required[...]` in a string.
     fields = list(fields_of(hint, str(hint)))
-    make = origin_of(hint) or hint
-    return lambda value, _: make(**_properties(_checked(value, dict), fields, converter))
+    make = kind_of(hint)
 
-
-def _properties(
-    value: dict[str, JSON], fields: Iterable[Field], converter: cattrs.Converter
-) -> dict[str, Any]:
-    """The arguments that the properties are."""
-    made: dict[str, Any] = {}
-    problems: list[tuple[str, str]] = []
-    for name, argument, hint, is_required in fields:
-        path = f"$.{name}"
-        if name in value:
+    def structure(value: dict[str, JSON], _: object) -> Any:
+        made: dict[str, Any] = {}
+        problems: list[tuple[str, str]] = []
+        for name, argument, inner, is_required in fields:
             try:
-                made[argument] = _structured(value[name], hint, converter)
-            except MisfitError as error:
-                problems += ((path + at.removeprefix("$"), what) for at, what in error.problems)
-        elif is_required:
-            problems.append((path, _MISSING))
-    if problems:
-        raise MisfitError(problems)
-    return made
+                if name in value:
+                    made[argument] = converter.structure(value[name], inner)
+                elif is_required:
+                    problems.append((f"$.{name}", "it is required and missing"))
+            except Exception as error:  # noqa: BLE001 - as in `value_of_text`
+                problems += _problems(error, f"$.{name}")
+        if problems:
+            raise MisfitError(problems)
+        return make(**made)
+
+    return structure
+
+
+def _tuple(hint: Hint, converter: cattrs.Converter) -> Hook:
+    return converter.gen_structure_hetero_tuple(hint)
+
+
+def _list(hint: Hint, converter: cattrs.Converter) -> Hook:
+    items: Hint = GenericAlias(list, item_of(hint))
+    read, collect = list_structure_factory(items, converter), LISTS[kind_of(hint)]
+    return lambda value, _: collect(read(value, items))
 
 
 def _mapping(hint: Hint, converter: cattrs.Converter) -> Hook:
-    read = converter.gen_structure_mapping(hint)
-    return lambda value, _: read(_checked(value, dict), hint)
+    return converter.gen_structure_mapping(hint)
 
 
-def _checked(value: Any, kind: type) -> Any:
-    return value if isinstance(value, kind) else msgspec.convert(value, kind)
+_READERS: Final[dict[Form, HookFactory]] = {
+    Form.UNION: _union,
+    Form.PYDANTIC: _pydantic,
+    Form.OBJECT: _object,
+    Form.TUPLE: _tuple,
+    Form.LIST: _list,
+    Form.MAPPING: _mapping,
+}
 
 
-def _problems(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
+def _problems(error: BaseException, path: str) -> list[tuple[str, str]]:
     """Each place that differs and how: the leaves of the errors that cattrs groups."""
     if isinstance(error, MisfitError):
-        yield from ((path + inner.removeprefix("$"), problem) for inner, problem in error.problems)
-    elif isinstance(error, cattrs.IterableValidationError):
-        for inner, item in error.group_exceptions()[0]:
-            yield from _problems(inner, f"{path}[{item.index!r}]")
-    else:
-        yield path, str(error) or type(error).__name__
+        return [(path + inner.removeprefix("$"), problem) for inner, problem in error.problems]
+    if isinstance(error, cattrs.IterableValidationError):
+        items = error.group_exceptions()[0]
+        return [at for inner, item in items for at in _problems(inner, f"{path}[{item.index!r}]")]
+    return [(path, str(error) or type(error).__name__)]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _dumped(value: Any) -> Any:
@@ -277,42 +249,3 @@ def _dumped(value: Any) -> Any:
     if hasattr(value, "__pydantic_validator__"):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} is no type of a JSON value")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-@lru_cache(_CONVERTERS)
-def _converter_of(_: Hint) -> cattrs.Converter:
-    """One for each type, and not for ever: a converter keeps each class that it has seen."""
-    converter = cattrs.Converter(detailed_validation=True)
-    for kind in (str, bytes, int, float):  # those that no predicate is asked about
-        converter.register_structure_hook(kind, _single)
-    for form, factory in _HOOKS.items():
-        converter.register_structure_hook_factory(partial(_is, form), factory)
-    return converter
-
-
-def _is(form: Form, hint: Hint) -> bool:
-    return form_of(hint) is form
-
-
-_COLLECTIONS: Final[dict[type, type]] = {
-    set: set,
-    frozenset: frozenset,
-    collections.abc.Set: frozenset,
-    tuple: tuple,
-}
-_HOOKS: Final[dict[Form, HookFactory]] = {
-    Form.ANY: lambda _, __: lambda value, _: value,
-    Form.SINGLE: lambda _, __: _single,
-    Form.PYDANTIC: lambda _, __: _pydantic,
-    Form.WRAPPED: _wrapped,
-    Form.UNION: _union,
-    Form.LIST: _list,
-    Form.TUPLE: _tuple,
-    Form.CLASS: _class,
-    Form.TYPED_DICT: _class,
-    Form.MAPPING: _mapping,
-}

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import json
 import operator
 import types
 from collections import abc
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import docstring_parser
 
 from creatify._errors import InvalidRequestError
-from creatify.output._form import Field, hints_of
-from creatify.output._schema import schema_of_fields
-from creatify.output._value import MisfitError, values_of
+from creatify.output._form import hints_of
+from creatify.output._schema import schema_of
+from creatify.output._value import MisfitError, value_of_text
 from creatify_api.models import FunctionDeclaration
 from creatify_api.types import UNSET
 
@@ -33,11 +34,11 @@ _REFUSED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ToolFunction:
-    """A function, its declaration, and its parameters as the properties of an object."""
+    """A function, its declaration, and its parameters as the fields of a dataclass."""
 
     function: Callable[..., object]
     declaration: FunctionDeclaration
-    parameters: tuple[Field, ...]
+    parameters: type
 
     @classmethod
     def of(cls, function: Callable[..., object]) -> ToolFunction:
@@ -55,22 +56,27 @@ class ToolFunction:
             raise InvalidRequestError(f"a tool needs a name, and {name} has none: write a def")
         plain = _plain(inner)
         text, said = _docs(plain, inner)
-        fields = tuple(
-            _field(parameter, plain, name, said.get(parameter.name))
-            for parameter in _parameters(function, given, name)
+        parameters = make_dataclass(
+            name,
+            [
+                _field(parameter, plain, name, said.get(parameter.name))
+                for parameter in _parameters(function, given, name)
+            ],
+            kw_only=True,
         )
         # None is the same as an object of no properties, which not every reader takes.
-        schema = schema_of_fields(fields, name) if fields else UNSET
+        schema = schema_of(parameters) if fields(parameters) else UNSET
         declaration = FunctionDeclaration(name=name, description=text, parameters=schema)
-        return cls(function, declaration, fields)
+        return cls(function, declaration, parameters)
 
     def bound(self, arguments: dict[str, JSON]) -> Callable[[], object]:
         """The call with what the model gave. Raises MisfitError."""
-        known = {parameter.name for parameter in self.parameters}
+        known = {parameter.name for parameter in fields(self.parameters)}
         unknown = [(f"$.{name}", "there is no such parameter") for name in arguments.keys() - known]
         if unknown:
             raise MisfitError(sorted(unknown))
-        return partial(self.function, **values_of(arguments, self.parameters))
+        made = value_of_text(json.dumps(arguments), self.parameters)
+        return partial(self.function, **{name: getattr(made, name) for name in arguments})
 
 
 def named(functions: Iterable[Callable[..., object]]) -> dict[str, ToolFunction]:
@@ -115,7 +121,9 @@ def _parameters(
         yield parameter
 
 
-def _field(parameter: inspect.Parameter, plain: Any, name: str, description: str | None) -> Field:
+def _field(
+    parameter: inspect.Parameter, plain: Any, name: str, description: str | None
+) -> tuple[str, Any, Any]:
     # Looked up where the function is; not given as globals, which may hold secrets: frames show.
     holder = types.SimpleNamespace(
         __annotations__={parameter.name: parameter.annotation}, __wrapped__=plain
@@ -123,7 +131,9 @@ def _field(parameter: inspect.Parameter, plain: Any, name: str, description: str
     place = f"the type of the parameter {parameter.name!r} of {name}"
     hint = hints_of(holder, place)[parameter.name]
     told = operator.getitem(Annotated, (hint, description)) if description else hint
-    return Field(parameter.name, parameter.name, told, parameter.default is parameter.empty)
+    # What the model does not give is the function's own.
+    default = MISSING if parameter.default is parameter.empty else None
+    return parameter.name, told, field(default=default)
 
 
 def _docs(plain: Any, function: Callable[..., object]) -> tuple[str, dict[str, str | None]]:
