@@ -94,8 +94,14 @@ from __future__ import annotations
 from typing import Any, TypeVar, overload
 
 from creatify._errors import InvalidRequestError
-from creatify.output import _parsed
-from creatify.output._parsed import AsyncParsedTextStream, ParsedTextGenResponse, ParsedTextStream
+from creatify.output._parsed import (
+    AsyncParsedTextStream,
+    ParsedTextGenResponse,
+    ParsedTextStream,
+    read_task,
+    read_text,
+    schema,
+)
 from creatify_api.models import TextGenResponse
 
 __all__ = [
@@ -123,19 +129,9 @@ def parse(task: TextGenResponse | str, output: object) -> Any:
     Raises OutputParseError if it doesn't fit; InvalidRequestError for a type that has no schema;
     ConfigurationError if the extra `output` is not installed.
     """
-    _parsed.schema(output)
+    schema(output)  # that there is one
     if isinstance(task, TextGenResponse):
-        return _parsed.read_task(task, output)
+        return read_task(task, output)
     if not isinstance(task, str):
         raise InvalidRequestError("parse takes a task, as generate and wait return it, or its text")
-    return _parsed.read_text(task, output)
-
-
-def schema(output: object) -> dict[str, Any]:
-    """The JSON schema of a type, as a dict: what `output=` sends as `response_json_schema`.
-
-    References are replaced by what they refer to, but for classes that hold themselves. Raises
-    InvalidRequestError for a type that has none, ConfigurationError if the extra `output` is not
-    installed.
-    """
-    return _parsed.schema(output)
+    return read_text(task, output)

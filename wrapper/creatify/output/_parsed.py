@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from creatify._accumulator import Accumulator
     from creatify._operations import Steps
     from creatify.output._form import Hint
-    from creatify.output._schema import Schema
     from creatify_api.models import FunctionCallPart, TextGenRequest
 
 P = ParamSpec("P")
@@ -86,8 +85,13 @@ def with_output(kind: Callable[P, T], output: Hint) -> Callable[P, T]:
     return partial(_WITH_OUTPUT[kind], output)
 
 
-def schema(output: Hint) -> Schema:
-    """The JSON schema of a type. Raises InvalidRequestError, ConfigurationError."""
+def schema(output: object) -> dict[str, Any]:
+    """The JSON schema of a type, as a dict: what `output=` sends as `response_json_schema`.
+
+    References are replaced by what they refer to, but for classes that hold themselves. Raises
+    InvalidRequestError for a type that has none, ConfigurationError if the extra `output` is not
+    installed.
+    """
     with needing("output"):  # also what will read the answer: it will be paid for by then
         import creatify.output._value  # noqa: F401, PLC0415 - an extra's
         from creatify.output._schema import schema_of  # noqa: PLC0415 - an extra's

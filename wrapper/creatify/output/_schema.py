@@ -11,6 +11,7 @@ import operator
 import re
 from collections import abc
 from datetime import datetime, time
+from functools import partial
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast, get_args
 
@@ -30,7 +31,7 @@ from creatify.output._form import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
 JSON: TypeAlias = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 Schema: TypeAlias = dict[str, JSON]
@@ -47,9 +48,8 @@ def schema_of(hint: Hint) -> Schema:
     return schemas.whole(schemas.of(hint, name_of(hint)))
 
 
-def shape_of(hint: Hint, said: Iterable[object]) -> Hint:
-    """What msgspec checks of a type: the constraints and what is outermost, not what is in it."""
-    constraints = tuple(one for one in said if isinstance(one, msgspec.Meta))
+def shape_of(hint: Hint, said: Sequence[object]) -> Hint:
+    """What msgspec takes of a type: what is said of it, and the outside, but not what is in it."""
     shapes: dict[Form, Hint] = {
         Form.OBJECT: dict,
         Form.MAPPING: dict,
@@ -58,7 +58,8 @@ def shape_of(hint: Hint, said: Iterable[object]) -> Hint:
         Form.SINGLE: hint,
     }
     shape = shapes.get(form_of(hint), Any)
-    return operator.getitem(Annotated, (shape, *constraints)) if constraints else shape
+    metas = tuple(meta for one in reversed(said) if (meta := _meta_of(one)))
+    return operator.getitem(Annotated, (shape, *metas)) if metas else shape
 
 
 class _Schemas:
@@ -84,14 +85,10 @@ class _Schemas:
             hash(hint)  # the conversion will need it, when the answer is paid for
             base, said = unwrapped(hint)
             schema = self._makers[form_of(base)](base, path)
-            if any(isinstance(one, msgspec.Meta) for one in said):
-                schema |= self._inlined(self._single(shape_of(base, said)))
+            shape = shape_of(base, said)
+            return self._single(shape, path) | schema if kind_of(shape) is Annotated else schema
         except (TypeError, NameError, RuntimeError) as error:  # msgspec's, and pydantic's
             raise _no_json(hint, path, error) from error
-        # PEP 727's Doc, or a text by itself.
-        texts = [one if isinstance(one, str) else getattr(one, "documentation", 0) for one in said]
-        told = [text for text in texts if isinstance(text, str)]
-        return {"description": told[0], **schema} if told else schema
 
     def whole(self, schema: Schema) -> Schema:
         """The schema by itself: each reference is replaced by what it stands for.
@@ -139,7 +136,7 @@ class _Schemas:
         item, _ = unwrapped(item_of(hint))
         if issubclass(LISTS[kind_of(hint)], abc.Set) and kind_of(item).__hash__ is None:
             raise InvalidRequestError(f"{path}: {name_of(item)} has no hash: take a list of it")
-        return {"type": "array"} if item is Any else {"type": "array", "items": items}
+        return {"type": "array", **({"items": items} if items else {})}
 
     def _mapping(self, hint: Hint, path: str) -> Schema:
         key, value = get_args(hint) or (str, Any)
@@ -148,62 +145,68 @@ class _Schemas:
                 f"{path}: the keys of a JSON object are strings, and not {name_of(key)}"
             )
         items = self.of(value, f"{path}.*")
-        return (
-            {"type": "object"}
-            if value is Any
-            else {"type": "object", "additionalProperties": items}
-        )
+        return {"type": "object", **({"additionalProperties": items} if items else {})}
 
     def _object(self, hint: Hint, path: str) -> Schema:
-        def make(_: str) -> Schema:
+        if hint not in self._names:
+            name = self._named(hint)
             fields = list(fields_of(hint, path))
             required: list[JSON] = [field.name for field in fields if field.is_required]
-            text = inspect.cleandoc(cls.__doc__ or "")
-            is_told = text and not text.startswith(f"{cls.__name__}(")  # which `dataclass` writes
-            return {
+            text = _text_of(kind_of(hint))
+            self._defs[name] = {
                 "type": "object",
-                **({"description": text} if is_told else {}),
+                **({"description": text} if text else {}),
                 "properties": {f.name: self.of(f.hint, f"{path}.{f.name}") for f in fields},
                 **({"required": required} if required else {}),
             }
-
-        cls = kind_of(hint)
-        return self._defined(hint, make)
+        return {"$ref": _REF + self._names[hint]}
 
     def _pydantic(self, hint: Hint, _: str) -> Schema:
         from pydantic import TypeAdapter  # noqa: PLC0415 - who has a model of it has it
 
-        def make(name: str) -> Schema:
-            return TypeAdapter(hint).json_schema(ref_template=f"{name}.{{model}}")
+        return self._adopted(hint, TypeAdapter(hint).json_schema, "{model}")
 
-        return self._defined(hint, make)
+    def _single(self, hint: Hint, _: str) -> Schema:
+        schema = self._adopted(hint, partial(msgspec.json.schema, hint), "{name}")
+        return schema | _FORMATS.get(hint, {})
 
-    def _single(self, hint: Hint, _: str = "") -> Schema:
-        def make(name: str) -> Schema:
-            schema = msgspec.json.schema(hint, ref_template=f"{name}.{{name}}")
-            return schema | _FORMATS.get(hint, {})
-
-        return self._defined(hint, make)
-
-    def _defined(self, hint: Hint, make: Callable[[str], Schema]) -> Schema:
-        """A reference to the schema of a type, which is made once, for a name in `defs`."""
+    def _adopted(self, hint: Hint, make: Callable[..., Schema], of: str) -> Schema:
+        """A schema that a library makes, whose references are to `defs`."""
         if hint not in self._names:
-            base = re.sub(r"\W+", "_", name_of(hint)).strip("_")
-            name = base if base not in self._defs else f"{base}-{len(self._defs)}"
-            self._names[hint] = name
-            self._defs[name] = {"type": "object"}  # so long: it may refer to itself
-            made = make(_REF + name)
-            inner = cast("dict[str, Schema]", made.pop("$defs", {}))
-            self._defs |= {f"{name}.{key}": _with_type(body) for key, body in inner.items()}
-            self._defs[name] = _with_type(made)
-        return {"$ref": _REF + self._names[hint]}
+            name = self._named(hint)
+            schema = make(ref_template=f"{_REF}{name}.{of}")
+            inner = cast("dict[str, Schema]", schema.pop("$defs", {}))
+            self._defs |= {f"{name}.{key}": _mended(body) for key, body in inner.items()}
+            self._defs[name] = _mended(schema)
+        return self._defs[self._names[hint]]
+
+    def _named(self, hint: Hint) -> str:
+        name = re.sub(r"\W+", "_", name_of(hint)).strip("_")
+        name = name if name not in self._defs else f"{name}-{len(self._defs)}"
+        self._names[hint] = name
+        self._defs[name] = {"type": "object"}  # so long: it may refer to itself
+        return name
 
 
-def _with_type(schema: Schema) -> Schema:
-    """An enum's schema with the type of its values, which some readers want and msgspec omits."""
+def _meta_of(one: object) -> msgspec.Meta | None:
+    """A text by itself, or PEP 727's Doc, is a description."""
+    text = one if isinstance(one, str) else getattr(one, "documentation", None)
+    if isinstance(text, str):
+        return msgspec.Meta(description=text)
+    return one if isinstance(one, msgspec.Meta) else None
+
+
+def _text_of(cls: type) -> str:
+    text = inspect.cleandoc(cls.__doc__ or "")
+    return "" if text.startswith(f"{cls.__name__}(") else text  # which `dataclass` has written
+
+
+def _mended(schema: Schema) -> Schema:
+    """With the type of an enum's values, which some readers want, and no `false` as a schema."""
     kinds = {type(value) for value in cast("list[JSON]", schema.get("enum", []))}
     kind = _TYPES.get(kinds.pop()) if len(kinds) == 1 else None
-    return schema | {"type": kind} if kind else schema
+    told = {key: value for key, value in schema.items() if (key, value) != ("items", False)}
+    return told | {"type": kind} if kind else told
 
 
 def _no_json(hint: Hint, path: str, error: Exception) -> InvalidRequestError:

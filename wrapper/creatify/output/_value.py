@@ -206,27 +206,19 @@ def _object(hint: Hint, converter: cattrs.Converter) -> Hook:
     return structure
 
 
-def _tuple(hint: Hint, converter: cattrs.Converter) -> Hook:
-    return converter.gen_structure_hetero_tuple(hint)
-
-
 def _list(hint: Hint, converter: cattrs.Converter) -> Hook:
     items: Hint = GenericAlias(list, item_of(hint))
     read, collect = list_structure_factory(items, converter), LISTS[kind_of(hint)]
     return lambda value, _: collect(read(value, items))
 
 
-def _mapping(hint: Hint, converter: cattrs.Converter) -> Hook:
-    return converter.gen_structure_mapping(hint)
-
-
 _READERS: Final[dict[Form, HookFactory]] = {
     Form.UNION: _union,
     Form.PYDANTIC: _pydantic,
     Form.OBJECT: _object,
-    Form.TUPLE: _tuple,
+    Form.TUPLE: lambda hint, converter: converter.gen_structure_hetero_tuple(hint),
     Form.LIST: _list,
-    Form.MAPPING: _mapping,
+    Form.MAPPING: lambda hint, converter: converter.gen_structure_mapping(hint),
 }
 
 
