@@ -147,6 +147,21 @@ class Counted:
 
 
 @dataclasses.dataclass
+class Seeded:
+    x: int
+    seed: dataclasses.InitVar[int] = 0
+
+
+@dataclasses.dataclass(init=False)
+class Measured:
+    text: str
+    size: int
+
+    def __init__(self, text: str) -> None:
+        self.text, self.size = text, len(text)
+
+
+@dataclasses.dataclass
 class Doubled(Generic[T]):
     x: T
     rows: dict[str, list[T]] = dataclasses.field(default_factory=dict)
@@ -167,8 +182,24 @@ class Pages(Page[int]):
     count: int = 0
 
 
+@dataclasses.dataclass
+class Grid(Page[list[T]], Generic[T]):
+    """Its T is not that of a page."""
+
+    first: T | None = None
+
+
+@dataclasses.dataclass
+class Grids(Grid[int]):
+    pass
+
+
 class Labelled(TypedDict, Generic[T]):
     label: NotRequired[T]
+
+
+class Listed(Labelled[list[T]], Generic[T]):
+    one: T
 
 
 Even = NewType("Even", int)
@@ -212,6 +243,7 @@ def test_a_class_becomes_an_object_with_what_is_said_of_it() -> None:
         (dict[Size, Any], {"type": "object"}),
         (Even, {"type": "integer"}),
         (Counted, {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}),
+        (Seeded, {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}),
         (Alias, {"type": "array", "items": {"type": "integer"}}),
         (Many[str], {"type": "array", "items": {"type": "string"}}),
         (Annotated[int, msgspec.Meta(ge=1)], {"type": "integer", "minimum": 1}),
@@ -238,6 +270,12 @@ def test_a_type_has_its_schema(kind: object, expected: dict[str, Any]) -> None:
 
 def test_a_class_of_a_generic_one_has_the_types_that_it_gives() -> None:
     assert schema(Pages)["properties"]["rows"]["items"] == {"type": "integer"}
+    one, many = {"type": "integer"}, {"type": "array", "items": {"type": "integer"}}
+    for kind in (Grid[int], Grids):
+        properties: Any = schema(kind)["properties"]
+        assert properties["rows"] == {"type": "array", "items": many}
+        assert properties["first"]["anyOf"][0] == one
+    assert schema(Listed[int])["properties"] == {"label": many, "one": one}
 
 
 def test_references_are_replaced_by_what_they_refer_to() -> None:
@@ -327,6 +365,11 @@ class Abstract(Base):
     x: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class Keyed:
+    others: dict[Keyed, int]
+
+
 @dataclasses.dataclass
 class Unknown:
     x: list[Nowhere]  # type: ignore[name-defined] # noqa: F821 - that is it
@@ -356,6 +399,7 @@ Broken.model_rebuild(_types_namespace={"Callable": __import__("collections").abc
         ([int], "is no type of a JSON value"),
         (Deep, "Deep.pages.rows[]: complex is no type of a JSON value"),
         (dict[int, str], "the keys of a JSON object are strings, and not int"),
+        (Keyed, "Keyed.others: the keys of a JSON object are strings, and not Keyed"),
         (NotFields, "NotFields can't be made of JSON: it takes 'given', which is none of its"),
         (Abstract, "Abstract is abstract: there are none of it"),
         (Unknown, "a type of Unknown can't be looked up (name 'Nowhere' is not defined)"),
@@ -401,6 +445,7 @@ async def test_a_type_without_a_schema_is_refused_before_anything_is_sent(
         ('{"kind": "hint"}', Extra | Hint, {"kind": "hint"}),
         ('{"rows": [1], "next": null}', Page[int], Page([1])),
         ('{"x": 1, "y": 3}', Counted, Counted(1)),
+        ('{"text": "abc", "size": 1}', Measured, Measured("abc")),
         ('{"x": 1, "y": 3, "rows": {"a": [2]}}', Doubled[int], Doubled(1, {"a": [2]})),
         ('{"rows": [1], "next": 2}', Pages, Pages([1], 2)),
         ('{"rows": ["a", 1]}', Page, Page(["a", 1])),
@@ -486,6 +531,21 @@ class Checked:
         if self.x < 0:
             raise KeyError("below zero")
         raise NotImplementedError
+
+
+@dataclasses.dataclass
+class Days:
+    first: date | str
+    second: str | date
+
+
+def test_the_first_of_a_union_is_so_whatever_was_read_as_an_equal_one_before() -> None:
+    day = date(2026, 1, 2)
+    assert parse(f'"{day}"', date | str) == day
+    assert parse(f'"{day}"', str | date) == str(day)
+    assert parse(f'["{day}"]', list[date | str]) == [day]
+    assert parse(f'["{day}"]', list[str | date]) == [str(day)]
+    assert parse(f'{{"first": "{day}", "second": "{day}"}}', Days) == Days(day, str(day))
 
 
 def test_of_many_places_an_error_names_three() -> None:

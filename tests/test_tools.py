@@ -333,6 +333,14 @@ def test_what_a_schema_allows_is_what_the_function_gets(arguments: dict[str, Any
     assert str(when) == arguments.get("when", "None")
 
 
+def test_what_the_model_does_not_give_is_left_to_the_function() -> None:
+    @functools.wraps(google)
+    def wrapper(**given: Any) -> dict[str, Any]:
+        return given
+
+    assert ToolFunction.of(wrapper).bound({"city": "Rome"})() == {"city": "Rome"}
+
+
 # A run
 
 Script = Callable[[Mapping[str, Any]], str | list[dict[str, Any]] | None]

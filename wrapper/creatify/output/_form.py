@@ -16,6 +16,7 @@ from typing import (
     Annotated,
     Any,
     Final,
+    Generic,
     NamedTuple,
     NewType,
     NotRequired,
@@ -33,7 +34,7 @@ import typing_extensions
 from creatify._errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 Hint: TypeAlias = Any
 """A type, of any form: a class, an alias, a union. Python has no type for that yet (PEP 747)."""
@@ -120,9 +121,7 @@ def fields_of(hint: Hint, path: str) -> Iterator[Field]:
     Raises InvalidRequestError, with the `path` of the class, for one that can't be made of them.
     """
     cls = kind_of(hint)
-    bound = _bound(cls, get_args(hint))
-    found = hints_of(cls, f"{path}: a type of {cls.__name__}")
-    hints = {name: _substituted(inner, bound) for name, inner in found.items()}
+    hints = _hints_of_class(hint, path)
     if typing_extensions.is_typeddict(cls):
         for name, inner in hints.items():
             _, said = unwrapped(inner)  # `__required_keys__` does not see what stands in a string
@@ -176,18 +175,31 @@ _FORMS: Final[dict[Form, Callable[[Hint, Hint], bool]]] = {
 """The first that is true tells the form."""
 
 
-def _bound(cls: Hint, arguments: Iterable[Hint]) -> dict[Hint, Hint]:
-    """What the type variables of a class and of its bases stand for."""
-    bound = dict(zip(getattr(cls, "__parameters__", ()), arguments, strict=False))
-    for base in vars(cls).get("__orig_bases__", getattr(cls, "__bases__", ())):
-        given = [_substituted(argument, bound) for argument in get_args(base)]
-        bound = _bound(kind_of(base), given) | bound
-    return bound
+def _hints_of_class(hint: Hint, path: str) -> dict[str, Hint]:
+    """The annotations of a class, with what the type variables of it, or of a base, stand for."""
+    cls = kind_of(hint)
+    bound = dict(zip(getattr(cls, "__parameters__", ()), get_args(hint), strict=False))
+    found = hints_of(cls, f"{path}: a type of {cls.__name__}")
+    hints = {name: _substituted(inner, bound) for name, inner in found.items()}
+    # A TypedDict's are those of its bases, too.
+    own = set[str]() if typing_extensions.is_typeddict(cls) else inspect.get_annotations(cls).keys()
+    inherited = {name for name, inner in found.items() if _variables(inner)} - own
+    for base in reversed(vars(cls).get("__orig_bases__", cls.__bases__)):
+        if inherited and isinstance(kind_of(base), type) and kind_of(base) is not Generic:
+            of_base = _hints_of_class(_substituted(base, bound), path)
+            hints |= {name: of_base[name] for name in inherited & of_base.keys()}
+    return hints
 
 
 def _substituted(hint: Hint, bound: dict[Hint, Hint]) -> Hint:
     """The type with the type variables that are bound."""
     if isinstance(hint, TypeVar):
         return bound.get(hint, hint)
-    free = () if isinstance(hint, type) else getattr(hint, "__parameters__", ())
-    return hint[tuple(bound.get(variable, variable) for variable in free)] if free else hint
+    variables = _variables(hint)
+    return hint[tuple(bound.get(one, one) for one in variables)] if variables else hint
+
+
+def _variables(hint: Hint) -> tuple[Hint, ...]:
+    if isinstance(hint, TypeVar):
+        return (hint,)
+    return () if isinstance(hint, type) else getattr(hint, "__parameters__", ())
