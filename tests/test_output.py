@@ -10,6 +10,8 @@ import json
 import pickle
 import sys
 import weakref
+from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from time import process_time
@@ -18,6 +20,7 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
+    Final,
     Generic,
     Literal,
     NewType,
@@ -51,7 +54,7 @@ from creatify.testing import faults
 from creatify_api.models import TextGenConfig, TextGenRequest, TextGenResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from colours import Colour
     from rawserver import Exchange, RawServer, Script
@@ -159,6 +162,20 @@ class Measured:
 
     def __init__(self, text: str) -> None:
         self.text, self.size = text, len(text)
+
+
+# As attrs had it before annotations: of x nothing is said.
+Classic = attrs.make_class("Classic", {"x": attrs.field(), "y": attrs.field(type=str)})
+
+
+class Fixed(TypedDict):
+    kind: typing_extensions.ReadOnly[str]
+    x: typing_extensions.ReadOnly[Counted]
+
+
+@attrs.define
+class Settled:
+    x: Final[Counted]
 
 
 @dataclasses.dataclass
@@ -439,6 +456,11 @@ async def test_a_type_without_a_schema_is_refused_before_anything_is_sent(
         ('["a"]', frozenset[str], frozenset("a")),
         ("[1, 2]", tuple[int, ...], (1, 2)),
         ("[1, 2]", tuple, (1, 2)),
+        ('[{"x": 1}]', Sequence[Counted], [Counted(1)]),
+        ('[{"x": 1}]', MutableSequence[Counted], [Counted(1)]),
+        ('["a"]', AbstractSet[str | date], frozenset("a")),
+        ('{"a": {"x": 1}}', Mapping[str, Counted], {"a": Counted(1)}),
+        ('{"a": {"x": 1}}', MutableMapping[str, Counted], {"a": Counted(1)}),
         ("[1]", list, [1]),
         ('{"S": 1}', dict[Size, int], {Size.SMALL: 1}),
         ('{"kind": "extra", "other": 1}', Extra, {"kind": "extra"}),
@@ -446,6 +468,9 @@ async def test_a_type_without_a_schema_is_refused_before_anything_is_sent(
         ('{"rows": [1], "next": null}', Page[int], Page([1])),
         ('{"x": 1, "y": 3}', Counted, Counted(1)),
         ('{"text": "abc", "size": 1}', Measured, Measured("abc")),
+        ('{"x": 1, "y": "a"}', Classic, Classic(1, "a")),
+        ('{"kind": "a", "x": {"x": 1}}', Fixed, {"kind": "a", "x": Counted(1)}),
+        ('{"x": {"x": 1}}', Settled, Settled(Counted(1))),
         ('{"x": 1, "y": 3, "rows": {"a": [2]}}', Doubled[int], Doubled(1, {"a": [2]})),
         ('{"rows": [1], "next": 2}', Pages, Pages([1], 2)),
         ('{"rows": ["a", 1]}', Page, Page(["a", 1])),

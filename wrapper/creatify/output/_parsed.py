@@ -138,9 +138,8 @@ def read_text(
     task: TextGenResponse | None = None,
 ) -> Any:
     """A text as an instance of the type, or why there is none. Raises OutputParseError."""
-    with needing("output"):
-        from creatify.output._form import name_of  # noqa: PLC0415 - an extra's
-        from creatify.output._value import MisfitError, value_of_text  # noqa: PLC0415 - as above
+    from creatify.output._form import name_of  # noqa: PLC0415 - see `schema`, which came before
+    from creatify.output._value import MisfitError, value_of_text  # noqa: PLC0415 - as above
 
     try:
         return value_of_text(text, output)
