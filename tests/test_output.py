@@ -26,6 +26,7 @@ from typing import (
     NewType,
     NotRequired,
     Optional,
+    Protocol,
     Required,
     TypedDict,
     TypeVar,
@@ -203,11 +204,18 @@ class Pages(Page[int]):
 class Grid(Page[list[T]], Generic[T]):
     """Its T is not that of a page."""
 
-    first: T | None = None
+    next: T | None = None  # type: ignore[assignment] # another than a page's
+    any: Page = dataclasses.field(  # type: ignore[type-arg] # of anything
+        default_factory=lambda: Page([])
+    )
+
+
+class Nexts(Protocol[T]):
+    next: T | None
 
 
 @dataclasses.dataclass
-class Grids(Grid[int]):
+class Grids(Grid[int], Nexts[str]):  # type: ignore[misc] # its next is a grid's
     pass
 
 
@@ -291,7 +299,8 @@ def test_a_class_of_a_generic_one_has_the_types_that_it_gives() -> None:
     for kind in (Grid[int], Grids):
         properties: Any = schema(kind)["properties"]
         assert properties["rows"] == {"type": "array", "items": many}
-        assert properties["first"]["anyOf"][0] == one
+        assert properties["next"]["anyOf"][0] == one
+        assert properties["any"]["properties"]["rows"] == {"type": "array"}
     assert schema(Listed[int])["properties"] == {"label": many, "one": one}
 
 
@@ -516,6 +525,7 @@ def test_a_text_becomes_an_instance(text: str, kind: Any, made: object) -> None:
         ('{"k": [{}]}', dict[str, list[Item]], "$['k'][0].name", "; at $['k'][0].price: "),
         ('"abc"', list[str], "$", "Expected `array`, got `str`"),
         ('"abc"', Tree, "$", "Expected `object`, got `str`"),
+        ('"abc"', dict[str, int], "$", "Expected `object`, got `str`"),
         ("[]", Tree, "$", "Expected `object`, got `array`"),
         ('{"rows": ["a"]}', Pages, "$.rows[0]", "Expected `int`, got `str`"),
         ('{"label": "a"}', Labelled[int], "$.label", "Expected `int`, got `str`"),

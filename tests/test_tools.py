@@ -265,6 +265,10 @@ def no_syntax(x: "not a type") -> None:  # type: ignore[valid-type] # noqa: F722
     del x
 
 
+def no_union(x: int | 3) -> None:  # type: ignore[valid-type] # that is it
+    del x
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
@@ -274,6 +278,7 @@ def no_syntax(x: "not a type") -> None:  # type: ignore[valid-type] # noqa: F722
         (dict, "dict tells no signature: wrap it in a def"),
         (unreadable, "the type of the parameter 'x' of unreadable can't be looked up (name 'Miss"),
         (no_syntax, "the type of the parameter 'x' of no_syntax can't be looked up"),
+        (no_union, "the type of the parameter 'x' of no_union can't be looked up (unsupported op"),
     ],
 )
 def test_what_is_no_declarable_function_is_refused(function: Any, said: str) -> None:

@@ -16,7 +16,6 @@ from typing import (
     Annotated,
     Any,
     Final,
-    Generic,
     NamedTuple,
     NewType,
     NotRequired,
@@ -185,7 +184,7 @@ def _hints_of_class(hint: Hint, path: str) -> dict[str, Hint]:
     own = set[str]() if typing_extensions.is_typeddict(cls) else inspect.get_annotations(cls).keys()
     inherited = {name for name, inner in found.items() if _variables(inner)} - own
     for base in reversed(vars(cls).get("__orig_bases__", cls.__bases__)):
-        if inherited and isinstance(kind_of(base), type) and kind_of(base) is not Generic:
+        if kind_of(base).__module__ not in {"typing", "typing_extensions"}:  # `Generic[T]`
             of_base = _hints_of_class(_substituted(base, bound), path)
             hints |= {name: of_base[name] for name in inherited & of_base.keys()}
     return hints
