@@ -309,6 +309,16 @@ def test_references_are_replaced_by_what_they_refer_to() -> None:
     assert schema(Order)["properties"]["items"]["items"] == schema(Item)
     assert "$ref" not in json.dumps([schema(Order), schema(Zoo)])
     assert "discriminator" not in text
+    assert schema(Annotated[Item, "sold"]) == {**schema(Item), "description": "sold"}
+
+
+def test_a_property_may_be_named_as_a_word_of_schemas() -> None:
+    class Words(pydantic.BaseModel):
+        discriminator: str
+        items: bool = False
+
+    assert list(schema(Words)["properties"]) == ["discriminator", "items"]
+    assert schema(Words)["properties"]["discriminator"]["type"] == "string"
 
 
 def test_a_class_that_holds_itself_keeps_a_reference() -> None:
