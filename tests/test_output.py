@@ -276,6 +276,20 @@ def test_a_class_becomes_an_object_with_what_is_said_of_it() -> None:
             Annotated[list[Any], msgspec.Meta(min_length=2), "several"],
             {"type": "array", "minItems": 2, "description": "several"},
         ),
+        (
+            Annotated[int, typing_extensions.Doc("how many")],
+            {"type": "integer", "description": "how many"},
+        ),
+        (
+            Annotated[tuple[int], "one"],
+            {
+                "type": "array",
+                "description": "one",
+                "prefixItems": [{"type": "integer"}],
+                "minItems": 1,
+                "maxItems": 1,
+            },
+        ),
         (Annotated[Annotated[int, "inner"], "outer"], {"type": "integer", "description": "outer"}),
         (Optional[int], {"anyOf": [{"type": "integer"}, {"type": "null"}]}),  # noqa: UP045 - asked
         (
@@ -335,6 +349,15 @@ def test_a_class_that_holds_itself_keeps_a_reference() -> None:
     validator = jsonschema.Draft202012Validator(tree)
     assert validator.is_valid({"value": 1, "children": [{"value": 2, "children": []}]})
     assert not validator.is_valid({"value": 1, "children": [{"value": "2"}]})
+
+
+def test_a_model_that_holds_itself_is_kept_once() -> None:
+    assert list(schema(Team)["$defs"]) == ["Person.Person"]
+
+
+def test_a_type_that_msgspec_does_not_know_is_named_without_its_advice() -> None:
+    with pytest.raises(InvalidRequestError, match=r"is no type of a JSON value; nothing was sent$"):
+        schema(complex)
 
 
 def test_each_way_of_two_classes_that_hold_each_other_is_kept() -> None:
