@@ -547,6 +547,8 @@ def test_a_text_becomes_an_instance(text: str, kind: Any, made: object) -> None:
         ('{"name": ', Item, "$", "it is no JSON"),
         ("[NaN]", list[float], "$", "NaN is no JSON"),
         ("[1e400]", list[float], "$", "it is no JSON"),
+        ("9007199254740993.0", int, "$", "Expected `int`, got `float`"),
+        ("```5\n6```", int, "$", "it is no JSON"),
         ("[" * 100_000, Any, "$", "it is no JSON"),
         ("```json\n{}\n``` and so on", dict, "$", "it is no JSON"),
         ('{"name": "a"}', Item, "$.price", "at $.price: it is required and missing"),
