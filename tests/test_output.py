@@ -548,6 +548,7 @@ def test_a_text_becomes_an_instance(text: str, kind: Any, made: object) -> None:
         ("[NaN]", list[float], "$", "NaN is no JSON"),
         ("[1e400]", list[float], "$", "it is no JSON"),
         ("9007199254740993.0", int, "$", "Expected `int`, got `float`"),
+        ('{"value": "x"}', Tree | None, "$.value", "Expected `int`, got `str`"),
         ('"2"', float, "$", "Expected `float`, got `str`"),
         ("```5\n6```", int, "$", "it is no JSON"),
         ("[" * 100_000, Any, "$", "it is no JSON"),
