@@ -34,6 +34,7 @@ from typing import (
 )
 from uuid import UUID
 
+import annotated_types
 import attrs
 import jsonschema  # type: ignore[import-untyped] # ships no types
 import msgspec
@@ -316,6 +317,48 @@ def test_a_class_of_a_generic_one_has_the_types_that_it_gives() -> None:
         assert properties["next"]["anyOf"][0] == one
         assert properties["any"]["properties"]["rows"] == {"type": "array"}
     assert schema(Listed[int])["properties"] == {"label": many, "one": one}
+
+
+@dataclasses.dataclass
+class DataDog:
+    kind: Literal["dog"]
+    name: str
+
+
+@dataclasses.dataclass
+class DataCat:
+    kind: Literal["cat"]
+    name: str
+
+
+Percent = Annotated[int, pydantic.Field(ge=0, le=100, description="Of the price.")]
+
+
+@dataclasses.dataclass
+class Discount:
+    percent: Percent
+    codes: list[Annotated[str, annotated_types.Len(4, 4)]]
+    on: Annotated[DataDog | DataCat, pydantic.Field(discriminator="kind")] | None = None
+
+
+def test_what_pydantics_words_say_of_a_type_is_told_and_checked() -> None:
+    properties = schema(Discount)["properties"]
+    assert properties["percent"] == {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 100,
+        "description": "Of the price.",
+    }
+    assert properties["codes"]["items"] == {"type": "string", "minLength": 4, "maxLength": 4}
+    text = '{"percent": 5, "codes": ["ABCD"], "on": {"kind": "cat", "name": "Tom"}}'
+    assert parse(text, Discount) == Discount(5, ["ABCD"], DataCat("cat", "Tom"))
+    for wrong, place in (('"percent": 101', "$.percent"), ('"percent": "5"', "$.percent")):
+        with pytest.raises(OutputParseError) as caught:
+            parse(text.replace('"percent": 5', wrong), Discount)
+        assert caught.value.path == place
+    with pytest.raises(OutputParseError) as caught:
+        parse(text.replace("ABCD", "ABC"), Discount)
+    assert caught.value.path == "$.codes[0]"
 
 
 def test_references_are_replaced_by_what_they_refer_to() -> None:

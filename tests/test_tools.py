@@ -603,6 +603,19 @@ async def test_an_error_without_a_text_is_reported_by_its_type(
     assert results(emulator) == [{"error": "SpeechlessError: "}]
 
 
+async def test_a_parameter_is_as_pydantic_says(colour: Colour, emulator: Emulator) -> None:
+    def vote(stars: Annotated[int, pydantic.Field(ge=1, le=5)]) -> str:
+        return "*" * stars
+
+    assert declaration(vote).to_dict()["parameters"]["properties"]["stars"]["maximum"] == 5
+    emulator.answer_when = saying([calling("vote", stars=999), calling("vote", stars=2)], "Thanks.")
+    tg = colour.client(base_url=emulator.url).text_generator
+    await tg.run_tools([user("Go.")], tools=[vote], **ASKED)
+    refused, taken = results(emulator)
+    assert "$.stars" in refused["error"]
+    assert taken == {"result": "**"}
+
+
 async def test_of_a_long_text_of_an_error_the_model_reads_the_beginning(
     colour: Colour, emulator: Emulator
 ) -> None:

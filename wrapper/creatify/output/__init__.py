@@ -48,7 +48,8 @@ these or by themselves: `str`, `int`, `float`, `bool`, `None`, `Any`, `datetime`
 `timedelta`, `UUID`, `Decimal`, `bytes` (base64), `Literal`, an `Enum` of strings or of ints,
 `list`, `set`, `tuple`, `dict[str, X]`, unions, and classes that hold themselves. A text in
 `Annotated[X, "..."]` (or a `Doc`) and a class's docstring become descriptions, which the model
-reads; `Annotated[int, msgspec.Meta(ge=1)]` becomes `minimum`, and is checked. A field with a
+reads; `Annotated[int, msgspec.Meta(ge=1)]` becomes `minimum`, and is checked, and so is pydantic's
+`Annotated[int, Field(ge=1)]`. A field with a
 default is not required. A type checker takes the instance's type from `output`; a union by itself
 (`output=Dog | Cat`) works, but type checkers know no type of it: let it be a list or a field.
 

@@ -49,6 +49,7 @@ LISTS: Final[dict[type, type]] = {
 }
 """The types of a JSON array of any length, and what they are made as."""
 _MAPPINGS: Final = (dict, abc.Mapping, abc.MutableMapping)
+_PYDANTICS: Final = {"pydantic", "pydantic_core", "annotated_types"}
 _QUALIFIERS: Final = (Required, NotRequired, typing_extensions.ReadOnly, Final)
 
 
@@ -86,11 +87,14 @@ def kind_of(hint: Hint) -> Hint:
 
 
 def unwrapped(hint: Hint) -> tuple[Hint, tuple[object, ...]]:
-    """The type without what is said of it, and what that is, the outermost first."""
+    """The type without what is said of it, and what that is, the outermost first.
+
+    A type of which something is said in pydantic's words is pydantic's as a whole.
+    """
     said: list[object] = []
     while True:
         kind = kind_of(hint)
-        if kind is Annotated:
+        if kind is Annotated and not _is_pydantics(hint):
             said += reversed(hint.__metadata__)
             hint = hint.__origin__
         elif kind in _QUALIFIERS:
@@ -156,6 +160,11 @@ def hints_of(holder: object, what: str) -> dict[str, Hint]:
     )
 
 
+def _is_pydantics(annotated: Hint) -> bool:
+    packages = {type(one).__module__.partition(".")[0] for one in annotated.__metadata__}
+    return not packages.isdisjoint(_PYDANTICS)
+
+
 def _is_object(_: Hint, kind: Hint) -> bool:
     is_class = dataclasses.is_dataclass(kind) or typing_extensions.is_typeddict(kind)
     return isinstance(kind, type) and (is_class or attrs.has(kind))
@@ -163,7 +172,7 @@ def _is_object(_: Hint, kind: Hint) -> bool:
 
 _FORMS: Final[dict[Form, Callable[[Hint, Hint], bool]]] = {
     Form.UNION: lambda _, kind: kind in (Union, types.UnionType),
-    Form.PYDANTIC: lambda _, kind: hasattr(kind, "__pydantic_validator__"),
+    Form.PYDANTIC: lambda _, kind: kind is Annotated or hasattr(kind, "__pydantic_validator__"),
     Form.OBJECT: _is_object,
     Form.TUPLE: lambda hint, kind: (
         kind is tuple and hint is not tuple and ... not in get_args(hint)
