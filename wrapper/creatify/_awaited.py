@@ -253,20 +253,25 @@ class Awaited:
                 f"not done after {self._waits.timeout:g} seconds; {self.advice}{met}",
                 task=self.task,
             ) from self.last_error
-        if self.task.status == TextGenResponseStatusEnum.FAILED:
-            reason = self.task.failed_reason or None
-            raise TaskFailedError(
-                f"the generation {self.id} failed: {reason or 'no reason given'};"
-                " what it cost is in .task.credits_used",
-                task=self.task,
-                reason=reason,
-            )
-        return self.task
+        return outcome_of(self.task)
 
     @property
     def advice(self) -> str:
         """How to go on: the task is paid for."""
         return f"the task may still be running: wait('{self.id}') goes on"
+
+
+def outcome_of(task: TextGenResponse) -> TextGenResponse:
+    """A task that is over, done. Raises TaskFailedError."""
+    if task.status == TextGenResponseStatusEnum.FAILED:
+        reason = task.failed_reason or None
+        raise TaskFailedError(
+            f"the generation {task.id} failed: {reason or 'no reason given'};"
+            " what it cost is in .task.credits_used",
+            task=task,
+            reason=reason,
+        )
+    return task
 
 
 def _is_absent(error: CreatifyError) -> bool:

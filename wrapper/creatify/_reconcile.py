@@ -24,6 +24,7 @@ through `client.api` is not looked up: it raises an APIConnectionError whose `re
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -49,8 +50,7 @@ from creatify._status import date_of, was_rejected
 from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import TracebackType
+    from collections.abc import Callable, Iterator, Mapping
 
     from creatify._ledger import Entry, Ledger
     from creatify._operations import Operation, Steps
@@ -93,7 +93,7 @@ def paid(
 
     Raises OutcomeUnknownError if none or several of the list's tasks may be its own.
     """
-    with ledger.begin(request, operation.call.content or b"") as entry, UnderWay(entry):
+    with ledger.begin(request, operation.call.content or b"") as entry, under_way(entry):
         try:
             task = yield from _operations.call(operation)
         except CreatifyError as error:
@@ -113,28 +113,21 @@ def paid(
         return task, False
 
 
-class UnderWay:
+@contextmanager
+def under_way(entry: Entry) -> Iterator[None]:
     """Says so where a paid request is interrupted or cancelled."""
-
-    def __init__(self, entry: Entry) -> None:
-        self._entry = entry
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is not None and not isinstance(error, Exception | GeneratorExit):
-            told = (
-                f"a paid request of {self._entry.request.model_name!r} was under way since"
-                f" {_began(self._entry):%Y-%m-%dT%H:%M:%SZ}: the list tells whether it arrived"
-            )
-            LOGGER.warning(told)
-            error.add_note(told)
+    try:
+        yield
+    except (Exception, GeneratorExit):
+        raise
+    except BaseException as error:
+        told = (
+            f"a paid request of {entry.request.model_name!r} was under way since"
+            f" {_began(entry):%Y-%m-%dT%H:%M:%SZ}: the list tells whether it arrived"
+        )
+        LOGGER.warning(told)
+        error.add_note(told)
+        raise
 
 
 def find(

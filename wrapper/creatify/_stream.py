@@ -53,7 +53,7 @@ from creatify._errors import (
     StreamError,
 )
 from creatify._flow import Each, Send, run, run_async
-from creatify._reconcile import Search, UnderWay, find, is_unknown, outcome_unknown
+from creatify._reconcile import Search, find, is_unknown, outcome_unknown, under_way
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -147,7 +147,7 @@ class _Stream(Generic[AnyConnection]):
         ledger, self._process = self._connection.ledger, os.getpid()
         self._entry = entry = ledger.begin(self._request, self._call.content or b"")
         try:
-            with UnderWay(entry):
+            with under_way(entry):
                 yield from self._begin(entry)
         finally:
             if not self._opened:

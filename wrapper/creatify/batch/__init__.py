@@ -31,10 +31,10 @@ results, at most `concurrency` (16) at once; a loop that takes its time holds th
 **What ends it early** is raised when all that was sent has been delivered: AuthenticationError,
 PermissionDeniedError, ConfigurationError and InsufficientCreditsError, which every other request
 would meet; BatchBudgetError; JournalError; an error of the input; and trouble alone (no connection,
-429s, lost answers) for as long as `timeout`. Leaving the loop ends it too, and so does an error of
-`on_progress`: what is being sent gets its answer first, waits end at once, and the tasks go on,
-paid for. Where no journal has them, their ids are logged, and noted on the error. Python ends an
-`async for` that is left early some time later: leave it by `async with
+429s, lost answers) for as long as `timeout`, or a Retry-After that is longer. Leaving the loop ends
+it too, and so does an error of `on_progress`: what is being sent gets its answer first, waits end
+at once, and the tasks go on, paid for. Where no journal has them, their ids are logged, and noted
+on the error. Python ends an `async for` that is left early some time later: leave it by `async with
 contextlib.aclosing(aiter(batch)) as results`, which gives what is being sent 5 seconds.
 
 **Too many requests** (429, or 503 with Retry-After) are nobody's result: the request is sent again
@@ -45,13 +45,15 @@ result adds a little, up to `concurrency`. An API that can't be reached is waite
 ended it: run the same program again, with the same requests and journal. What was done is delivered
 from the journal; what was paid for is waited for; a request that was about to be sent is looked for
 in the API's list of tasks, and sent again, once, only if the list shows that it never arrived. That
-takes a minute at the end, if there is any. Where the list can't show it, as it is cut, does not
-answer, or has tasks of that time that nobody knows, the result is `unknown`, and the next run looks
-again; `resend_unknown=True` sends those again, and may pay twice. The same is done, with or without
-a journal, when an answer is lost on the way. Each step is on the disk before the next one is taken;
-one process at a time has the journal, and it holds the texts: its mode is 600. Other requests than
-it began with are an error, more of them are none. Keep it on a file system whose locks and fsync
-work.
+takes a minute at the end, if there is any, and whenever more than `concurrency` are in doubt. Where
+the list can't show it, as it is cut, does not answer, or has tasks of that time that nobody knows,
+the result is `unknown`, and the next run looks again; `resend_unknown=True` sends those again, once
+in a run, and may pay twice. The same is done, with or without a journal, when an answer is lost on
+the way. No list tells whose an identical task of another process in those minutes is: let the
+prompts differ. Each step is on the disk before the next one is taken; one process at a time has the
+journal, and it holds the texts: its mode is 600. Reading one of 10,000 tasks takes a second or two,
+in which an event loop waits. Other requests than it began with are an error, more of them are none.
+Keep it on a file system whose locks and fsync work.
 
 **The budget**, `max_credits`, is for the batch with all its earlier runs in the journal. A request
 is sent only if everything that was spent, and what those may cost whose cost is not known yet, and

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from creatify import _operations
-from creatify._awaited import Awaited, WaitOptions
+from creatify._awaited import WaitOptions, outcome_of
 from creatify._errors import (
     AuthenticationError,
     ConfigurationError,
@@ -21,7 +21,7 @@ from creatify._errors import (
     WaitTimeoutError,
 )
 from creatify._flow import Flow, Send, Sleep
-from creatify._reconcile import UnderWay, is_unknown
+from creatify._reconcile import is_unknown, under_way
 from creatify._wait import wait
 from creatify.batch import _journal
 from creatify.batch._settle import Doubt
@@ -97,7 +97,7 @@ def generate(
     yield Send(_journal.intent(asked.index, asked.digest, at))
     entry = context.ledger.begin(asked.request, asked.content)
     try:
-        with UnderWay(entry):
+        with under_way(entry):
             task = yield from _operations.call(asked.operation)
     except CreatifyError as error:
         if is_unknown(error):
@@ -147,10 +147,8 @@ def watch(
 
 def as_was(asked: Asked, task: TextGenResponse) -> Over:
     """The end of a request whose task was over in an earlier run."""
-    awaited = Awaited(task.id, WaitOptions(1.0), began=0.0)
-    awaited.task = task
     try:
-        return Over(asked, "done", awaited.outcome())
+        return Over(asked, "done", outcome_of(task))
     except TaskFailedError as error:
         return Over(asked, "failed", task, error)
 
@@ -181,7 +179,7 @@ class Stop:
             step = next(flow)
             while True:
                 if isinstance(step, Sleep):
-                    self._asleep.pop(wake, None) if wake else None
+                    self._wakes(wake)
                     wake = step.wake
                     self._asleep[wake] = None
                     if self.is_set():  # looked at after the wake can be rung
@@ -198,4 +196,8 @@ class Stop:
         except Exception as error:  # noqa: BLE001 - it ends the batch, in the thread that iterates
             return Failed(asked, error)
         finally:
-            self._asleep.pop(wake, None) if wake else None
+            self._wakes(wake)
+
+    def _wakes(self, wake: Wake | None) -> None:
+        if wake is not None:
+            self._asleep.pop(wake, None)
