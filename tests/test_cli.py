@@ -491,7 +491,7 @@ class TestEmulate:
         assert sent(emulator)["messages"][0]["content"] == "--emulate"
 
     def test_what_it_has_made_is_gone_with_it(self) -> None:
-        result = creatify("--emulate", "generate", "Hello", "--timeout", "0.01")
+        result = creatify("--emulate", "generate", "Hello", "--timeout", "0.15")
         assert "creatify wait" not in result.stderr
         assert result.exit_code == 5
 

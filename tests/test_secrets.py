@@ -201,7 +201,7 @@ async def test_no_failure_shows_a_credential(colour: Colour, serve: Serve) -> No
     errors: list[Any] = []
     for _ in scripts:
         with pytest.raises(Exception, match=r"answer|connection") as caught:
-            await client.text_generator.list(timeout=0.2)
+            await client.text_generator.list(timeout=0.5)
         errors.append(caught.value)
     assert type(errors[-1]) is AuthenticationError
     assert errors[-1].message.startswith("*** or ***: GET ")

@@ -993,15 +993,15 @@ async def test_a_retry_before_the_stream_leaves_its_idle_timeout_whole(
     def paused(exchange: Exchange) -> None:
         exchange.begin_stream()
         exchange.piece(said("a"))
-        time.sleep(0.8)
+        time.sleep(1.2)
         exchange.piece(END)
         exchange.end_stream()
 
     def refused(exchange: Exchange) -> None:
-        exchange.answer(status="429 Slow down", headers="Retry-After: 0.7\r\n")
+        exchange.answer(status="429 Slow down", headers="Retry-After: 1.4\r\n")
 
     client = colour.client(base_url=serve(each(refused, paused)).url, max_retries=1)
-    async with client.text_generator.stream(**ASK, idle_timeout=1.2) as stream:
+    async with client.text_generator.stream(**ASK, idle_timeout=2.0) as stream:
         await stream.until_done()
     assert stream.text == "a!"
 
