@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from creatify._ledger import Ledger
 from creatify._operations import model_of
 from creatify._options import Options
 from creatify._schedule import Schedule
-from creatify.batch import BatchBudgetError, BatchResult
+from creatify.batch import BatchBudgetError, BatchProgress, BatchResult
 from creatify.batch._engine import Engine, Plan, Start, Turn
 from creatify.batch._flows import Context, Failed, Over, Refused
 from creatify.batch._pace import Budget
@@ -27,6 +28,7 @@ from creatify.testing import Emulator, faults
 from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
@@ -108,6 +110,93 @@ async def test_a_cost_that_the_api_does_not_tell_ends_a_batch_that_learns_it(
         with pytest.raises(BatchBudgetError):
             await again.to_end()
         assert emulator.charges == 6
+
+
+async def spend(colour: Colour, client: Any, count: int, **options: Any) -> BatchProgress:
+    """One run within a budget; how far it got."""
+    run = Run(colour, client, asks(count), credits_each=1.0, timeout=5.0, **options)
+    with contextlib.suppress(BatchBudgetError):
+        await run.to_end()
+    assert run.progress is not None
+    return run.progress
+
+
+async def test_what_is_sent_again_and_again_at_ones_own_risk_does_not_cross_the_budget(
+    colour: Colour, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Each time the answers of three are lost, and they are paid for."""
+    emulator.fault_when = lose_answers("Text 0.", "Text 1.", "Text 2.")
+    client = colour.client(base_url=emulator.url)
+    budget: dict[str, Any] = {"max_credits": 10.0, "journal": tmp_path / "journal"}
+    for charges in (4, 7, 10, 10):
+        seen = await spend(colour, client, 4, resend_unknown=charges > 4, **budget)
+        assert emulator.charges == charges
+        assert seen.credits_used == 1.0
+        assert seen.credits_reserved == charges - 1.0
+    await spend(colour, client, 20, **budget)
+    assert emulator.charges == 10
+
+
+async def test_a_request_that_was_sent_again_and_refused_may_still_have_cost_before(
+    colour: Colour, emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.fault_when = lose_answers("Text 1.")
+    client = colour.client(base_url=emulator.url)
+    budget: dict[str, Any] = {"max_credits": 4.0, "journal": tmp_path / "journal"}
+    await spend(colour, client, 2, **budget)
+    assert emulator.charges == 2
+
+    def refuse(operation: str, _: Any) -> faults.Fault:
+        return faults.status(429, retry_after=60) if operation == CREATE else faults.status(404)
+
+    emulator.fault_when = refuse
+    with pytest.raises(RateLimitError):
+        await spend(colour, client, 2, resend_unknown=True, **budget)
+    emulator.fault_when = lose_answers()
+    seen = await spend(colour, client, 9, **budget)
+    assert (seen.unknown, seen.credits_used, seen.credits_reserved) == (1, 3.0, 1.0)
+    assert emulator.charges == 4
+    assert len(created_for(emulator, "Text 1.")) == 2
+
+
+async def test_what_an_earlier_run_left_unknown_counts_as_spent(
+    colour: Colour, emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.fault_when = lose_answers("Text 0.", "Text 1.", "Text 2.")
+    client = colour.client(base_url=emulator.url)
+    budget: dict[str, Any] = {"max_credits": 10.0, "journal": tmp_path / "journal"}
+    await spend(colour, client, 4, **budget)
+    seen = await spend(colour, client, 20, **budget)
+    assert (seen.unknown, seen.credits_used, seen.credits_reserved) == (3, 7.0, 3.0)
+    assert emulator.charges == 10
+
+
+async def test_what_never_arrived_costs_nothing_in_this_run_and_in_the_next(
+    colour: Colour, emulator: Emulator, tmp_path: Path
+) -> None:
+    client = colour.client(base_url=emulator.url)
+    journal = tmp_path / "journal"
+    emulator.script(None, *[faults.reset()] * 3, operation=CREATE)
+    for budget in (10.0, 13.0):
+        seen = await spend(colour, client, 20, max_credits=budget, journal=journal)
+        assert (seen.unknown, seen.credits_used, seen.credits_reserved) == (0, budget, 0.0)
+        assert emulator.charges == budget
+
+
+def lose_answers(*texts: str) -> Callable[[str, Any], faults.Fault | None]:
+    """These are paid for each time and their answers lost; the list would tell, and is away."""
+
+    def fault_when(operation: str, body: Any) -> faults.Fault | None:
+        if operation == LIST:
+            return faults.status(404)
+        said = body["messages"][0]["content"] if operation == CREATE else ""
+        return faults.drop_answer() if said in texts else None
+
+    return fault_when
+
+
+def created_for(emulator: Emulator, text: str) -> list[Any]:
+    return [record for record in asked_of(emulator, CREATE) if text in str(record.body)]
 
 
 def _task(number: int, cost: float | None, status: str) -> TextGenResponse:
