@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import io
 import json
+import os
 import re
 import threading
 import time
@@ -31,7 +32,10 @@ from creatify import (
     user,
 )
 from creatify import batch as batch_module
+from creatify._flow import run as run_flow
 from creatify.batch import AsyncBatch, Batch, BatchBudgetError, BatchProgress, read_jsonl
+from creatify.batch._flows import Stop
+from creatify.batch._workers import Tasks
 from creatify.testing import Emulator, faults
 from creatify_api.models import TextGenRequest
 
@@ -94,6 +98,36 @@ async def test_results_come_as_they_are_there_or_in_the_order_of_the_input(colou
         assert soon[-1].index == 0
         ordered = await results(colour, client, asks(8), ordered=True)
         assert [result.index for result in ordered] == list(range(8))
+
+
+async def test_no_more_is_begun_and_kept_behind_a_late_first_result_than_ahead(
+    colour: Colour, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("creatify.batch._results.AHEAD", 8)
+    emulator.fault_when = lambda operation, body: (
+        faults.delay(0.3) if operation == CREATE and "Text 0." in str(body) else None
+    )
+    read, most = 0, (0, 0)
+
+    def requests() -> Iterator[Any]:
+        nonlocal read
+        for item in asks(8):
+            yield item
+            read += 1
+            yield {"no": "request"}
+            read += 1
+
+    def on_progress(progress: BatchProgress) -> None:
+        nonlocal most
+        if not progress.done:  # as long as the first is not there
+            most = (read, len(asked_of(emulator, CREATE)))
+
+    client = colour.client(base_url=emulator.url)
+    found = await results(colour, client, requests(), ordered=True, on_progress=on_progress)
+    assert [result.index for result in found] == list(range(16))
+    assert statuses(found) == ["done", "invalid"] * 8
+    # The eighth was taken, and the ninth not asked for.
+    assert most == (7, 4)
 
 
 async def test_no_more_than_concurrency_are_under_way_at_once(colour: Colour) -> None:
@@ -159,6 +193,8 @@ async def test_the_input_is_read_as_it_is_needed(colour: Colour, emulator: Emula
         ({"key": 1.5, "request": {}}, "a key is a string or an int"),
         ({"key": True, "request": {}}, "a key is a string or an int"),
         ({"key": "k", "request": {}, "more": 1}, "not 'more'"),
+        ({"request": {}, 5: 1}, "not '5'"),
+        ({"request": {}, 5: 1, "more": 1}, "not '5'"),
         ({"request": None}, "needs the field"),
         (None, "needs the field"),
         (7, "of type int"),
@@ -538,6 +574,62 @@ async def test_leaving_early_sends_no_more_and_leaves_nothing_running(colour: Co
         assert len(asked_of(emulator, CREATE)) == sent
 
 
+async def test_leaving_begins_nothing_that_was_not_under_way(
+    colour: Colour, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = threading.Event()
+    stop = Stop.set
+
+    def set_and_tell(self: Stop) -> None:
+        stop(self)
+        left.set()
+
+    def run_when_left(*args: Any) -> Any:
+        assert left.wait(10)
+        return run_flow(*args)
+
+    # Its threads get the processor when the loop has been left; tasks get the event loop then.
+    monkeypatch.setattr(Stop, "set", set_and_tell)
+    monkeypatch.setattr("creatify.batch._workers.run", run_when_left)
+    batch = Run(colour, colour.client(base_url=emulator.url), ["no request", *asks(9)]).batch
+    if colour.is_sync:
+        with contextlib.closing(iter(batch)) as found:
+            first = await asyncio.to_thread(next, found)
+    else:
+        async with contextlib.aclosing(aiter(batch)) as found:
+            first = await anext(found)
+    assert first.status == "invalid"
+    assert batch.progress.in_flight == 9
+    assert emulator.requests == []
+
+
+def test_a_thread_that_can_not_start_ends_the_batch_with_its_error(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = threading.Thread.start, 0
+
+    def fourth_fails(thread: threading.Thread) -> None:
+        nonlocal started
+        started += thread.name == "creatify-batch"
+        if started < 4 or thread.name != "creatify-batch":
+            return start(thread)
+        deadline = time.monotonic() + 10
+        while len(asked_of(emulator, CREATE)) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)  # the others have nothing to do, and would take what there is
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fourth_fails)
+    with (
+        Creatify(base_url=emulator.url, **KEYS) as client,
+        pytest.raises(RuntimeError, match="can't start new thread") as caught,
+    ):
+        list(Batch(client, [ask(model_name="none")] * 9))
+    assert caught.value.__context__ is None
+    assert len(asked_of(emulator, CREATE)) == 3
+    assert not [thread for thread in threading.enumerate() if thread.name == "creatify-batch"]
+
+
 def test_leaving_ends_waits_at_once(emulator: Emulator) -> None:
     emulator.running = 0.0
     with Emulator(pending=0.01, running=30, **KEYS) as slow:
@@ -604,6 +696,91 @@ async def test_a_cancelled_batch_ends_and_what_was_being_sent_gets_its_answer(
     lines = [json.loads(line) for line in journal.read_bytes().splitlines()[1:]]
     assert sorted(line["index"] for line in lines if "intent" in line) == [0, 1, 2, 3]
     assert sorted(line["index"] for line in lines if "id" in line) == [0, 1, 2, 3]
+
+
+async def test_a_cancellation_is_not_lost_in_the_tick_that_brings_news() -> None:
+    client = AsyncCreatify(base_url="http://127.0.0.1:9", **KEYS)
+    async with client, Tasks(client._connection, None) as workers:
+        taking = asyncio.create_task(workers.take(9.0))
+        for _ in range(5):
+            await asyncio.sleep(0)  # it waits
+        workers._has_news.set()
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+
+
+@pytest.mark.parametrize("colour", ["async"], indirect=True)
+async def test_a_batch_that_is_cancelled_when_a_result_is_there_ends_with_that(
+    colour: Colour, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = Tasks._ended
+    took = 0
+
+    def end_and_cancel(self: Tasks, *args: Any) -> None:
+        nonlocal took
+        ended(self, *args)
+        took += 1
+        if took == 2:
+            running.cancel()
+
+    monkeypatch.setattr(Tasks, "_ended", end_and_cancel)
+    run = Run(colour, colour.client(base_url=emulator.url), asks(20), concurrency=1)
+    running = asyncio.create_task(run.to_end())
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [result.index for result in run.results] == [0]
+    assert emulator.charges == 2
+
+
+@pytest.mark.parametrize("colour", ["async"], indirect=True)
+async def test_a_job_that_somebody_cancels_ends_the_batch_with_an_error(
+    colour: Colour, emulator: Emulator
+) -> None:
+    emulator.script(*[faults.delay(0.3)] * 3, operation=CREATE)
+    run = Run(colour, colour.client(base_url=emulator.url), asks(30), concurrency=3)
+    before = asyncio.all_tasks()
+    running = asyncio.create_task(run.to_end())
+    while len(asked_of(emulator, CREATE)) < 3:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+    jobs = asyncio.all_tasks() - before - {running}
+    assert len(jobs) == 3
+    jobs.pop().cancel()
+    with pytest.raises(CreatifyError, match="was cancelled, and not the batch"):
+        await asyncio.wait_for(running, 5)
+    assert asyncio.all_tasks() == before
+    assert statuses(run.results) == ["done"] * 2
+    assert len(asked_of(emulator, CREATE)) == 3
+
+
+async def test_a_journal_on_a_slow_disk_holds_up_no_thread_of_the_event_loops(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_spinning, writers, fsync = threading.Event(), set(), os.fsync
+
+    def slow(file: int) -> None:
+        if threading.current_thread() is not threading.main_thread():  # which opens it
+            writers.add(threading.current_thread().name)
+            assert is_spinning.wait(10)
+        fsync(file)
+
+    monkeypatch.setattr("creatify.batch._journal.os.fsync", slow)
+    async with AsyncCreatify(base_url=emulator.url, **KEYS) as client:
+        batch = AsyncBatch(client, asks(60), journal=tmp_path / "journal", concurrency=60)
+
+        async def consume() -> list[str]:
+            return [result.status async for result in batch]
+
+        running = asyncio.create_task(consume())
+        try:
+            while not writers:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+            own = await asyncio.wait_for(asyncio.to_thread(threading.current_thread), 3)
+        finally:
+            is_spinning.set()
+        assert await running == ["done"] * 60
+    assert {name.rpartition("_")[0] for name in writers} == {"creatify-journal"}
+    assert own.name not in writers
 
 
 @pytest.mark.parametrize("colour", ["async"], indirect=True)
