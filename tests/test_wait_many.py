@@ -39,7 +39,7 @@ from creatify._wait import Completed, wait, wait_all
 from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from colours import Colour
     from rawserver import Exchange, RawServer, Script
@@ -701,6 +701,28 @@ def test_a_look_that_ends_just_before_one_sleeps_is_not_slept_through() -> None:
     awaited = Awaited(task_id(0), WaitOptions(60), world.clock, began=0.0)
     assert list(schedule.step([awaited], Wake(), OPTIONS)) == []
     assert not schedule._blocked
+
+
+def test_who_joins_while_another_looks_breaks_no_look() -> None:
+    """As if its thread ran whenever the other reads who waits, after it has read that once."""
+    world = Simulation([0.0] * 9)
+    schedule = Schedule(world.clock)
+    mine, *others = (
+        Awaited(task_id(number), WaitOptions(60), world.clock, began=0.0) for number in range(9)
+    )
+
+    class Growing(dict[Awaited, Wake]):
+        def __iter__(self) -> Iterator[Awaited]:
+            self[others.pop()] = Wake()
+            return iter(list(self.keys()))
+
+        def __len__(self) -> int:
+            self[others.pop()] = Wake()
+            return super().__len__()
+
+    schedule._awaited = Growing({mine: Wake(), others.pop(): Wake()})
+    world.run(schedule.step([mine], Wake(), OPTIONS))
+    assert mine.is_over
 
 
 def test_a_look_that_is_broken_off_tells_what_it_saw() -> None:

@@ -507,6 +507,25 @@ class TestProtocol:
         scope = {"type": "http", "method": "POST", "path": "/"}
         assert await _speak(scope, "http.disconnect") == []
 
+    async def test_a_piece_may_be_null_as_servers_written_in_other_languages_have_it(self) -> None:
+        pieces: list[dict[str, Any]] = [
+            {"body": None, "more_body": True},
+            {"body": BODY, "more_body": True},
+            {"body": None},
+        ]
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", **pieces.pop(0)}
+
+        async def send(message: Any) -> None:
+            sent.append(message.get("status"))
+
+        told, sent = Told(), list[Any]()
+        app = WebhookApp(told.awaited)
+        await app({"type": "http", "method": "POST", "path": "/"}, receive, send)
+        assert sent[0] == 200
+        assert told.events == [parse(BODY)]
+
     async def test_a_server_that_can_send_no_more_is_no_error(self) -> None:
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": BODY}
