@@ -117,7 +117,8 @@ class TestHint:
         honest.run((20.0, 0))
         [ran] = forged.run((5.0, 0), (20.0, 0))
         assert ran.result.status == "done"
-        assert ran.ended_at == pytest.approx(20.005)
+        # Now and then a poll is under way at 20.0, and the look follows it.
+        assert ran.ended_at == pytest.approx(20.005, abs=0.0051)
         assert forged.asked(before=5.0) == honest.asked(before=5.0)
         assert forged.asked(5.0, 5.1) == 1
         assert len(forged.world.sent) <= len(honest.world.sent) + 1
