@@ -630,6 +630,31 @@ def test_a_thread_that_can_not_start_ends_the_batch_with_its_error(
     assert not [thread for thread in threading.enumerate() if thread.name == "creatify-batch"]
 
 
+def test_an_interrupt_while_a_thread_starts_ends_all_threads(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = threading.Thread.start, 0
+
+    def interrupted(thread: threading.Thread) -> None:
+        nonlocal started
+        start(thread)
+        started += thread.name == "creatify-batch"
+        if started == 4:
+            raise KeyboardInterrupt
+
+    def consume() -> None:
+        with Creatify(base_url=emulator.url, **KEYS) as client, pytest.raises(KeyboardInterrupt):
+            list(Batch(client, asks(9)))
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    consuming = threading.Thread(target=consume, daemon=True)
+    consuming.start()
+    consuming.join(5)
+    assert started == 4
+    assert not consuming.is_alive()
+    assert not [thread for thread in threading.enumerate() if thread.name == "creatify-batch"]
+
+
 def test_leaving_ends_waits_at_once(emulator: Emulator) -> None:
     emulator.running = 0.0
     with Emulator(pending=0.01, running=30, **KEYS) as slow:

@@ -48,8 +48,8 @@ class Threads:
         self._busy += 1
         if self._busy > len(self._threads):
             thread = threading.Thread(target=self._work, name="creatify-batch", daemon=True)
+            self._threads.append(thread)  # first: an interrupt may come when it has started
             thread.start()  # which may fail: then nothing is sent
-            self._threads.append(thread)
         self._jobs.put(start)
 
     def take(self, seconds: float) -> list[Outcome]:
@@ -75,7 +75,8 @@ class Threads:
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():  # it has started; if it is about to, it finds that all is over
+                thread.join()
 
     def _work(self) -> None:
         while (start := self._jobs.get()) is not None:
