@@ -176,6 +176,7 @@ async def test_what_never_arrived_costs_nothing_in_this_run_and_in_the_next(
 ) -> None:
     client = colour.client(base_url=emulator.url)
     journal = tmp_path / "journal"
+    emulator.tasks.add("Another's.", age=10_000)  # so far back does the list reach
     emulator.script(None, *[faults.reset()] * 3, operation=CREATE)
     for budget in (10.0, 13.0):
         seen = await spend(colour, client, 20, max_credits=budget, journal=journal)
