@@ -71,6 +71,20 @@ async def test_a_request_that_arrived_is_not_sent_again_whatever_the_clock_said_
     assert isinstance(again[lost].error, OutcomeUnknownError)
 
 
+@pytest.mark.xfail(strict=True, reason="nothing shows that the list reaches back to the first")
+async def test_the_first_request_is_not_sent_again_on_the_word_of_a_list_that_is_cut_behind_it(
+    colour: Colour, emulator: Emulator, tmp_path: Path
+) -> None:
+    client = colour.client(base_url=emulator.url)
+    journal = tmp_path / "journal"
+    found = by_index(await results(colour, client, asks(5), journal=journal, concurrency=1))
+    as_if_killed(journal, 0, ahead=timedelta(0))
+    del emulator.tasks._tasks[str(found[0].unwrap().id)]  # the list has the last four
+    again = by_index(await results(colour, client, asks(5), journal=journal))
+    assert again[0].status == "unknown"
+    assert emulator.charges == 5
+
+
 @pytest.mark.parametrize("lost", [0, 3])
 async def test_a_task_of_much_later_is_not_that_of_a_request_that_never_arrived(
     colour: Colour, emulator: Emulator, tmp_path: Path, lost: int
