@@ -352,6 +352,7 @@ async def test_dropped_answers_are_found_in_the_list_with_one_look_for_several(
 
 async def test_a_request_that_is_shown_never_to_have_arrived_is_sent_again(colour: Colour) -> None:
     with Emulator(pending=0.01, running=0.01, **KEYS) as emulator:
+        emulator.tasks.add("Another's.", age=10_000)  # so far back does the list reach
         emulator.script(None, faults.reset(), None, faults.reset(), operation=CREATE)
         found = await results(colour, colour.client(base_url=emulator.url), asks(20))
         assert statuses(found) == ["done"] * 20
@@ -372,6 +373,7 @@ async def test_a_task_that_the_list_tells_of_in_other_words_is_not_paid_for_agai
 
 
 async def test_a_request_is_sent_again_once_and_no_more(colour: Colour, emulator: Emulator) -> None:
+    emulator.tasks.add("Another's.", age=10_000)  # so far back does the list reach
     emulator.fault_when = lambda operation, body: (
         faults.reset() if operation == CREATE and "Text 2." in str(body) else None
     )
@@ -384,6 +386,7 @@ async def test_a_request_may_arrive_for_some_time_after_its_answer_was_given_up(
     colour: Colour, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("creatify.batch._settle.ARRIVES_WITHIN", 1.0)
+    emulator.tasks.add("Another's.", age=10_000)  # so far back does the list reach
     emulator.script(None, None, faults.silence(), operation=CREATE)
     client = colour.client(base_url=emulator.url, timeout=1.5)
     found = await results(colour, client, asks(6))
@@ -1000,6 +1003,7 @@ async def test_a_task_in_the_list_may_yet_be_that_of_an_identical_call_under_way
             return faults.delay(1.0, acted=True)
         return None
 
+    emulator.tasks.add("Another's.", age=10_000)  # so far back does the list reach
     emulator.fault_when = fault_when
     client = colour.client(base_url=emulator.url)
     beside = asyncio.create_task(
@@ -1025,6 +1029,7 @@ async def test_no_task_is_taken_while_an_identical_call_stays_under_way(
             return faults.delay(3.0, acted=True)
         return faults.drop_answer() if operation == CREATE else None
 
+    emulator.tasks.add("Another's.", age=10_000)  # so far back does the list reach
     emulator.fault_when = fault_when
     client = colour.client(base_url=emulator.url)
     beside = asyncio.create_task(

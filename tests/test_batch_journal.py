@@ -141,6 +141,7 @@ async def test_an_intent_without_an_id_is_looked_up_in_the_list(
 async def test_an_intent_that_never_arrived_is_sent_when_the_list_has_all_others(
     colour: Colour, emulator: Emulator, journal: Path
 ) -> None:
+    emulator.tasks.add("Another's.", age=10_000)  # so far back does the list reach
     client = colour.client(base_url=emulator.url)
     first = by_index(await results(colour, client, asks(5), journal=journal))
     drop(journal, "id", "task", index=3)
@@ -405,6 +406,7 @@ async def test_a_disk_that_is_full_stops_new_requests_and_loses_none(
         if room < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
 
+    emulator.tasks.add("Another's.", age=10_000)  # so far back does the list reach
     monkeypatch.setattr("os.fsync", fsync)
     run = Run(colour, client, asks(30), journal=journal, concurrency=3)
     with pytest.raises(JournalError, match="No space left on device"):

@@ -71,7 +71,6 @@ async def test_a_request_that_arrived_is_not_sent_again_whatever_the_clock_said_
     assert isinstance(again[lost].error, OutcomeUnknownError)
 
 
-@pytest.mark.xfail(strict=True, reason="nothing shows that the list reaches back to the first")
 async def test_the_first_request_is_not_sent_again_on_the_word_of_a_list_that_is_cut_behind_it(
     colour: Colour, emulator: Emulator, tmp_path: Path
 ) -> None:

@@ -46,14 +46,15 @@ ended it: run the same program again, with the same requests and journal. What w
 from the journal; what was paid for is waited for; a request that was about to be sent is looked for
 in the API's list of tasks, and sent again, once, only if the list shows that it never arrived. That
 takes a minute at the end, if there is any, and whenever more than `concurrency` are in doubt. Where
-the list can't show it, as it is cut, does not answer, or has tasks of that time that nobody knows,
-the result is `unknown`, and the next run looks again; `resend_unknown=True` sends those again, once
-in a run, and may pay twice. The same is done, with or without a journal, when an answer is lost on
-the way. No list tells whose an identical task of another process in those minutes is: let the
-prompts differ. Each step is on the disk before the next one is taken; one process at a time has the
-journal, and it holds the texts: its mode is 600. Reading one of 10,000 tasks takes a second or two,
-in which an event loop waits. Other requests than it began with are an error, more of them are none.
-Keep it on a file system whose locks and fsync work.
+the list can't show it, as it is cut (or as new as the batch, so that it may be), does not answer,
+or has tasks of that time that nobody knows, the result is `unknown`, and the next run looks again;
+`resend_unknown=True` sends those again, once in a run, and may pay twice. The same is done, with or
+without a journal, when an answer is lost on the way. No list tells whose an identical task of
+another process in those minutes is: let the prompts differ. Each step is on the disk before the
+next one is taken; one process at a time has the journal, and it holds the texts: its mode is 600.
+Reading one of 10,000 tasks takes a second or two, in which an event loop waits. Other requests than
+it began with are an error, more of them are none. Keep it on a file system whose locks and fsync
+work.
 
 **The budget**, `max_credits`, is for the batch with all its earlier runs in the journal. A request
 is sent only if everything that was spent, and what those may cost whose cost is not known yet, and

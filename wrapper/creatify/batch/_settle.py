@@ -261,5 +261,7 @@ def _is_absent(doubt: Doubt, listing: _Listing, learned: Learned, ledger: Ledger
         return False  # nothing shows that this list has what this batch created
     since = listing.since(before, later, doubt.at)
     doubt.candidates = ledger.free(listing.fitting_in(doubt, since))
+    if before is None and min(listing.created.values()) >= since:
+        return False  # it may be cut off just behind what this batch knows
     recent = {task_id for task_id, created in listing.created.items() if created >= since}
     return not doubt.candidates and all(map(ledger.is_given, recent))
