@@ -728,7 +728,7 @@ async def test_a_cancelled_batch_ends_and_what_was_being_sent_gets_its_answer(
 
 async def test_a_cancellation_is_not_lost_in_the_tick_that_brings_news() -> None:
     client = AsyncCreatify(base_url="http://127.0.0.1:9", **KEYS)
-    async with client, Tasks(client._connection, None) as workers:
+    async with client, Tasks(client._connection) as workers:
         taking = asyncio.create_task(workers.take(9.0))
         for _ in range(5):
             await asyncio.sleep(0)  # it waits

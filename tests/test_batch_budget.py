@@ -275,7 +275,6 @@ def test_whatever_happens_a_budget_is_not_crossed(
         Plan(concurrency, ordered=ordered, timeout=600.0, resend_unknown=resend),
         Budget(budget, 1.0),
         context,
-        journal=None,
         clock=lambda: account.now,
     )
     running: list[Any] = []

@@ -33,7 +33,7 @@ from creatify._schedule import Schedule
 from creatify.batch import BatchBudgetError, BatchResult
 from creatify.batch._engine import Engine, Plan, Turn
 from creatify.batch._flows import Context
-from creatify.batch._journal import Journal, Record
+from creatify.batch._journal import Journal, Write
 from creatify.batch._pace import Budget
 from creatify.batch._settle import Learned
 
@@ -94,22 +94,22 @@ class Job:
         self._flow = flow
         self._step: Any = next(flow)
 
-    def go_on(self, world: World, journal: Journal) -> Any:
+    def go_on(self, world: World) -> Any:
         """Do what it waits for; what came of the flow, if that ends it."""
         try:
-            self._step = self._resume(world, journal)
+            self._step = self._resume(world)
         except StopIteration as end:
             return end.value
         return None
 
-    def _resume(self, world: World, journal: Journal) -> Any:
+    def _resume(self, world: World) -> Any:
         match self._step:
             case Sleep():
                 return self._flow.send(None)
             case SendAll(requests):
                 return self._flow.send([world.meet(call) for call in requests])
-            case Send(Record() as record):
-                journal.write(record)
+            case Send(Write() as write):
+                write.do()
                 return self._flow.send(None)
         answer = world.meet(self._step.request)
         if isinstance(answer, CreatifyError):
@@ -129,8 +129,7 @@ def run_once(world: World, path: Path, plan: Plan, most: float, killed: float) -
         prompts(COUNT),
         plan,
         budget,
-        Context(Options(), 600.0, ledger, Schedule(), learned),
-        journal=journal,
+        Context(Options(), 600.0, ledger, Schedule(), learned, journal),
         clock=lambda: time.monotonic() + skipped,
     )
     jobs: list[Job] = []
@@ -145,7 +144,7 @@ def run_once(world: World, path: Path, plan: Plan, most: float, killed: float) -
                 skipped += step.seconds
                 if jobs:
                     job = world.random.choice(jobs)
-                    if (outcome := job.go_on(world, journal)) is not None:
+                    if (outcome := job.go_on(world)) is not None:
                         jobs.remove(job)
                         engine.took([outcome])
                 assert world.charged <= most

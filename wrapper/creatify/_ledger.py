@@ -109,7 +109,7 @@ class Ledger:
 
     def leave(self, entry: Entry) -> None:
         """A call got a task whose id is not known."""
-        self._nameless.append((_hash(entry.asked), self._clock()))
+        self._nameless.append((hash(key_of(entry.asked)), self._clock()))
 
     def rivals(self, entry: Entry) -> list[Entry]:
         """The identical calls that are under way and may yet get their own answer."""
@@ -128,7 +128,7 @@ class Ledger:
         `before`, and all identical calls beside it are settled.
         """
         calls = [other for other in self._entries() if other.asked == entry.asked]
-        asked, since = _hash(entry.asked), entry.started - _REACH
+        asked, since = hash(key_of(entry.asked)), entry.started - _REACH
         is_unclear = any(left == asked and ended >= since for left, ended in [*self._nameless])
         with self._lock:
             free = self.free(candidates)
@@ -170,8 +170,9 @@ def shared_fields(body: JSON) -> JSON:
     return {name: _plain(found.get(name)) for name in _shared()}
 
 
-def _hash(asked: JSON) -> int:
-    return hash(json.dumps(asked, sort_keys=True))
+def key_of(asked: JSON) -> str:
+    """The same text for the same shared fields."""
+    return json.dumps(asked, sort_keys=True)
 
 
 def _plain(value: JSON) -> JSON:

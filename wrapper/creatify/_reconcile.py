@@ -17,8 +17,8 @@ calls. What no client can tell apart is an identical request in the same seconds
 or through `client.api`: let the prompts differ. A lost create waits for identical calls that are
 under way, and does not guess while one stays so (a long stream, say), nor in the minute after an
 identical stream was left before its receipt told its task. What a cancelled create was charged for
-is nobody's, and a lost create may find it. A request that was sent
-through `client.api` is not looked up: it raises an APIConnectionError whose `request_sent` is True.
+is nobody's, and a lost create may find it. A request that was sent through `client.api` is not
+looked up: it raises an APIConnectionError whose `request_sent` is True.
 """
 
 from __future__ import annotations

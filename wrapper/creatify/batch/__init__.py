@@ -188,8 +188,8 @@ class _Batch(Generic[AnyClient]):
         return None if self._engine is None else self._engine.progress
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple[Engine, Journal | None]]:
-        """The engine and the journal, open until the batch is over. Raises what ended it early."""
+    def _opened(self) -> Iterator[Engine]:
+        """The engine, and the journal open until the batch is over. Raises what ended it early."""
         if self._engine is not None:
             raise ConfigurationError("a batch is iterated over once: make another one")
         connection, options = self._client._connection, self._client._options
@@ -206,12 +206,12 @@ class _Batch(Generic[AnyClient]):
             for task_id in found.learned:
                 ledger.give(task_id)
             learned = Learned(found.learned, found.lines)
-            context = Context(options, self._plan.timeout, ledger, schedule, learned)
-            engine = Engine(self._requests, self._plan, self._budget, context, journal=journal)
+            context = Context(options, self._plan.timeout, ledger, schedule, learned, journal)
+            engine = Engine(self._requests, self._plan, self._budget, context)
             opened.callback(engine.close)
             self._engine = engine
             try:
-                yield engine, journal
+                yield engine
             except BaseException as error:
                 engine.left(error)
                 raise
@@ -244,10 +244,7 @@ class Batch(_Batch[Creatify]):
 
     def __iter__(self) -> Generator[BatchResult, None, None]:
         """Send the requests, and give each result as it is there."""
-        with (
-            self._opened() as (engine, journal),
-            Threads(self._client._connection, journal) as workers,
-        ):
+        with self._opened() as engine, Threads(self._client._connection) as workers:
             while (turn := self._next(engine, workers)) is not None:
                 yield from turn.results
                 engine.took(workers.take(turn.seconds))
@@ -270,8 +267,8 @@ class AsyncBatch(_Batch[AsyncCreatify]):
 
     async def __aiter__(self) -> AsyncGenerator[BatchResult, None]:
         """Send the requests, and give each result as it is there."""
-        with self._opened() as (engine, journal):
-            async with Tasks(self._client._connection, journal) as workers:
+        with self._opened() as engine:
+            async with Tasks(self._client._connection) as workers:
                 while (turn := self._next(engine, workers)) is not None:
                     for result in turn.results:
                         yield result

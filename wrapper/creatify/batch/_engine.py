@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from creatify.batch._flows import Job
-    from creatify.batch._journal import Journal, Past
+    from creatify.batch._journal import Past
     from creatify.batch._types import Item
     from creatify_api.models import TextGenResponse
 
@@ -88,7 +88,6 @@ class Engine:
         budget: Budget,
         context: Context,
         *,
-        journal: Journal | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.error: BaseException | None = None
@@ -96,11 +95,11 @@ class Engine:
         self._plan = plan
         self._budget = budget
         self._context = context
-        self._journal = journal
+        self._journal = context.journal
         self._clock = clock
         self._began = clock()
         self._pace = Pace(plan.concurrency, plan.timeout, clock)
-        self._earlier = Earlier(journal)
+        self._earlier = Earlier(context.journal)
         # What may yet cost something, and stays so where that is never known.
         self._reserved = sum(past.open for past in self._earlier.left.values())
         self._total = len(requests) if isinstance(requests, Sized) else None
@@ -233,10 +232,8 @@ class Engine:
         )
 
     def _may_read(self) -> bool:
-        is_full = self._results.ready >= self._plan.concurrency or not self._results.have_room(
-            self._read
-        )
-        if self._has_ended or is_full:
+        has_room = self._results.have_room(self._read)
+        if self._has_ended or not has_room or self._results.ready >= self._plan.concurrency:
             return False
         if self._earlier.left:
             return not self._watches

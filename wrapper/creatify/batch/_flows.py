@@ -1,6 +1,6 @@
 """What is done for one request of a batch, step by step, each after the journal has the last.
 
-The flows yield `Send(Call)` and `Send(Record)`; what they come to is told to the engine.
+The flows yield `Send(Call)` and `Send(Write)`; what they come to is told to the engine.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias
 
 from creatify import _operations
 from creatify._awaited import WaitOptions, outcome_of
@@ -28,6 +28,7 @@ from creatify.batch._settle import Doubt
 from creatify_api.models import TextGenResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from creatify._flow import Wake
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from creatify._options import Options
     from creatify._schedule import Schedule
     from creatify.batch._input import Asked
+    from creatify.batch._journal import Journal, Record
     from creatify.batch._settle import Learned
     from creatify.batch._types import Status
 
+P = ParamSpec("P")
 Job: TypeAlias = Flow[Any, Any, Any]
 
 FATAL: Final = (AuthenticationError, PermissionDeniedError, ConfigurationError)
@@ -82,6 +85,7 @@ class Context:
     ledger: Ledger
     schedule: Schedule
     learned: Learned
+    journal: Journal | None = None
 
 
 def generate(
@@ -92,9 +96,9 @@ def generate(
     If it `was_absent`, what the journal has of it came to nothing.
     """
     if was_absent:
-        yield Send(_journal.refused(asked.index))
+        yield from _note(context, _journal.refused, asked.index)
     at, began, sequence = datetime.now(UTC), time.monotonic(), context.learned.now()
-    yield Send(_journal.intent(asked.index, asked.digest, at))
+    yield from _note(context, _journal.intent, asked.index, asked.digest, at)
     entry = context.ledger.begin(asked.request, asked.content)
     try:
         with under_way(entry):
@@ -105,7 +109,7 @@ def generate(
             return Doubt(asked, entry, at, sequence, time.monotonic(), error)
         entry.end()
         met = time.monotonic()
-        yield Send(_journal.refused(asked.index))
+        yield from _note(context, _journal.refused, asked.index)
         return Refused(asked, error, began, met)
     except BaseException:
         entry.end()
@@ -125,13 +129,13 @@ def watch(
     task_id = task.id if isinstance(task, TextGenResponse) else task
     if is_new:
         context.learned.add(task_id)
-        yield Send(_journal.created(asked.index, task_id))
+        yield from _note(context, _journal.created, asked.index, task_id)
     try:
         done = yield from wait(
             task, WaitOptions(context.timeout), context.options, context.schedule
         )
     except TaskFailedError as error:
-        yield Send(_journal.over(asked.index, error.task))
+        yield from _note(context, _journal.over, asked.index, error.task)
         return Over(asked, "failed", error.task, error)
     except WaitTimeoutError as error:
         return Over(asked, "unfinished", error.task or known, error)
@@ -141,7 +145,7 @@ def watch(
     except Exception as error:  # noqa: BLE001 - of the caller's credentials: the task is paid for
         told = CreatifyError(f"{type(error).__name__}: {error}; wait('{task_id}') goes on")
         return Over(asked, "unfinished", known, told, error)
-    yield Send(_journal.over(asked.index, done))
+    yield from _note(context, _journal.over, asked.index, done)
     return Over(asked, "done", done)
 
 
@@ -151,6 +155,14 @@ def as_was(asked: Asked, task: TextGenResponse) -> Over:
         return Over(asked, "done", outcome_of(task))
     except TaskFailedError as error:
         return Over(asked, "failed", task, error)
+
+
+def _note(
+    context: Context, record: Callable[P, Record], *args: P.args, **kwargs: P.kwargs
+) -> Flow[Any, Any, None]:
+    """Let the journal have it, if there is one."""
+    if context.journal is not None:
+        yield Send(_journal.Write(context.journal, record(*args, **kwargs)))
 
 
 class Stop:

@@ -44,6 +44,18 @@ class Record:
     is_intent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A line, and the journal that is to have it."""
+
+    journal: Journal
+    record: Record
+
+    def do(self) -> None:
+        """Return when it is on the disk. Raises JournalError, see `Journal.write`."""
+        self.journal.write(self.record)
+
+
 @dataclass(slots=True)
 class Past:
     """What the journal knows of a request that an earlier run sent.

@@ -11,7 +11,6 @@ reaches back beyond it, because it has the tasks that this batch knows to be the
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from creatify import _operations, _reconcile
 from creatify._errors import MAY_BE_CHARGED, CreatifyError, OutcomeUnknownError
 from creatify._flow import Send, Sleep
-from creatify._ledger import shared_fields
+from creatify._ledger import key_of, shared_fields
 from creatify._options import Options
 from creatify._reconcile import created_at
 from creatify._status import date_of
@@ -192,7 +191,7 @@ class _Listing:
         self.offset = timedelta(0)
         self._fit: dict[str, list[tuple[datetime, TextGenResponse]]] = {}
         for created, n in dated:
-            group = _group(shared_fields(items[n]))
+            group = key_of(shared_fields(items[n]))
             if group in wanted:
                 task = _operations.model_of(TextGenResponse, items[n], drifts, f"$[{n}]")
                 self._fit.setdefault(group, []).append((created, task))
@@ -207,7 +206,7 @@ class _Listing:
         self, doubt: Doubt, since: datetime, until: datetime = _NEVER
     ) -> list[TextGenResponse]:
         """Those that were created then."""
-        found = self._fit.get(_group(doubt.entry.asked), ())
+        found = self._fit.get(key_of(doubt.entry.asked), ())
         return [task for created, task in found if since <= created <= until]
 
     def since(self, before: UUID | None, later: Collection[UUID], at: datetime) -> datetime:
@@ -225,12 +224,8 @@ def _id_of(item: JSON) -> str:
     return str(item.get("id") if isinstance(item, dict) else None).lower()
 
 
-def _group(asked: JSON) -> str:
-    return json.dumps(asked, sort_keys=True)
-
-
 def _ask(doubts: Iterable[Doubt]) -> Steps[_Listing]:
-    wanted = {_group(doubt.entry.asked) for doubt in doubts}
+    wanted = {key_of(doubt.entry.asked) for doubt in doubts}
     call = _operations.list_tasks(Options(_LONGEST_ASK, max_retries=0)).call
     response = yield Send(call)
     listing = _operations.Operation(call, partial(_Listing, wanted)).read(response)

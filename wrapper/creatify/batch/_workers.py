@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from creatify._errors import CreatifyError
 from creatify._flow import run, run_async
 from creatify.batch._flows import Failed, Stop
-from creatify.batch._journal import Record
+from creatify.batch._journal import Write
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from creatify._operations import Call
     from creatify.batch._engine import Outcome, Start
     from creatify.batch._input import Asked
-    from creatify.batch._journal import Journal
 
 _WRITERS: Final = 32  # threads that write the journal: those that meet share an fsync
 GRACE: Final = 5.0
@@ -34,9 +33,8 @@ GRACE: Final = 5.0
 class Threads:
     """Runs jobs in threads, each used again. Leaving the `with` block ends them."""
 
-    def __init__(self, connection: Connection, journal: Journal | None) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._journal = journal
         self._stop = Stop()
         self._jobs: SimpleQueue[Start | None] = SimpleQueue()
         self._over: SimpleQueue[Outcome] = SimpleQueue()
@@ -86,20 +84,18 @@ class Threads:
             except BaseException as error:  # noqa: BLE001 - raised in the thread that iterates
                 self._over.put(Failed(start.asked, error))
 
-    def _send(self, request: Call | Record) -> httpx.Response | None:
-        if not isinstance(request, Record):
-            return self._connection.fetch(request)
-        if self._journal is not None:
-            self._journal.write(request)
-        return None
+    def _send(self, request: Call | Write) -> httpx.Response | None:
+        if isinstance(request, Write):
+            request.do()
+            return None
+        return self._connection.fetch(request)
 
 
 class Tasks:
     """Runs jobs in tasks of this event loop. Leaving the `async with` block ends them."""
 
-    def __init__(self, connection: AsyncConnection, journal: Journal | None) -> None:
+    def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
-        self._journal = journal
         # Of their own: a slow disk must not hold up what else the loop has threads for.
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="creatify-journal")
         self._stop = Stop()
@@ -150,10 +146,8 @@ class Tasks:
             self._over.append(task.result() if error is None else Failed(asked, error))
             self._has_news.set()
 
-    async def _send(self, request: Call | Record) -> httpx.Response | None:
-        if not isinstance(request, Record):
-            return await self._connection.fetch(request)
-        if self._journal is not None:
+    async def _send(self, request: Call | Write) -> httpx.Response | None:
+        if isinstance(request, Write):
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._writers, self._journal.write, request)
-        return None
+            return await loop.run_in_executor(self._writers, request.do)
+        return await self._connection.fetch(request)

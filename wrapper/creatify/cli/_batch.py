@@ -63,7 +63,7 @@ def batch(
         if journal is not None:
             session.hint = f"the same command again goes on, by {journal}: nothing is paid twice"
         try:
-            with display.live() if not out.isatty() else nullcontext():
+            with display.live(out):
                 _write(running, out, codes, is_own=output != _STANDARD)
         except BatchBudgetError as error:
             _terminal.complain(str(error))
@@ -91,10 +91,10 @@ class _Display:
         """Whether there is anything to tell."""
         return self._now is not None
 
-    def live(self) -> AbstractContextManager[object]:
-        """Shows it on a terminal, and nothing elsewhere."""
+    def live(self, out: IO[str]) -> AbstractContextManager[object]:
+        """Shows it on a terminal, unless that is where the results go, and nothing elsewhere."""
         screen = _terminal.console(stderr=True)
-        if not screen.is_terminal:
+        if not screen.is_terminal or out.isatty():
             return nullcontext()
         return Live(
             console=screen,
