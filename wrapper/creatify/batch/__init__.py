@@ -92,8 +92,9 @@ And with Ray, whose `map_batches` gives a dict of columns (written from its docu
         )}
     )
 
-Each partition has `concurrency` of its own. Partitions of the same rows share a journal, and so
-their results.
+Each partition has `concurrency` of its own, and knows no tasks of the others: beside these, what a
+killed worker was about to send stays `unknown`, if it did not arrive. Partitions of the same rows
+share a journal, and so their results.
 """
 
 from __future__ import annotations
